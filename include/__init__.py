@@ -1,0 +1,1 @@
+"""Ballast in plain Python: it knows no Airflow."""

@@ -1,0 +1,1 @@
+"""One client for each venue. Each is usable alone and knows nothing of Ballast."""
