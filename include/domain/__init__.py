@@ -1,0 +1,1 @@
+"""The rules, and nothing else: pure functions of their arguments, on exact amounts."""

@@ -1,0 +1,144 @@
+"""What a plan says about one asset, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from include.domain.amounts import floor_to, not_negative, parse, plain
+from include.domain.imbalance import Imbalance, imbalance_from_dict
+from include.domain.operation import OperationKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from decimal import Decimal
+
+
+class Reason(StrEnum):
+    """Why an asset is moved or is not, in the order in which they are looked at.
+
+    First what forbids a judgement, then the judgement, then what forbids the move. `planned` alone moves
+    money. An amount above the asset's maximum is no reason not to move: the maximum is moved, and the rest
+    stays for a later check. The docs table and the metric labels are made from this list.
+    """
+
+    description: str
+
+    def __new__(cls, value: str, description: str = "") -> Reason:
+        """Make a member whose value is its code."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.description = description
+        return member
+
+    CLAIMED = "claimed", "An open operation already moves this asset."
+    STALE = "stale", "The snapshot is older than allowed, or a clock is wrong."
+    UNREAD = "unread", "A venue could not be read, and unread is not zero."
+    SETTLING = "settling", "The snapshot is not yet newer than the end of the asset's last operation."
+    IN_FLIGHT = "in_flight", "Some of the asset has left one venue and has not reached the other."
+    NO_INVENTORY = "no_inventory", "Neither venue holds any of the asset."
+    BALANCED = "balanced", "The ratio is inside its band or on its edge."
+    NOTHING_AVAILABLE = "nothing_available", "The venue that has too much has nothing free to move."
+    BELOW_MINIMUM = (
+        "below_minimum",
+        "The amount that could be moved is smaller than the asset's minimum size.",
+    )
+    ASSET_DISABLED = "asset_disabled", "The settings switch this asset off."
+    NOT_SELECTED = "not_selected", "This run was asked for other assets only."
+    REBALANCING_DISABLED = "rebalancing_disabled", "Rebalancing is disabled: observe only."
+    SWITCH_NOT_AT_RUN = "switch_not_at_run", "The switch is not at run, so nothing new is started."
+    OVER_LIMIT = (
+        "over_limit",
+        "As many operations are open as may be, or assets further from target came first.",
+    )
+    DRY_RUN = "dry_run", "A dry run moves nothing; otherwise the asset would have been moved."
+    PLANNED = "planned", "The asset is out of its band and is to be moved."
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedOperation:
+    """An operation to be claimed.
+
+    :param amount: what leaves the source, in whole shares, tokens or dollars; floored to `kind.decimals`.
+    :raises ValueError: if the amount is not above zero or is too fine, or the kind cannot move the asset.
+    """
+
+    kind: OperationKind
+    asset: str
+    amount: Decimal
+
+    def __post_init__(self) -> None:
+        self.kind.require(self.asset)
+        if not_negative(self.amount) == 0:
+            raise ValueError("an operation must move something")
+        if floor_to(self.amount, self.kind.decimals) != self.amount:
+            raise ValueError(f"{plain(self.amount)} is finer than {self.kind.decimals} decimals")
+
+    def to_dict(self) -> dict[str, str]:
+        """Return the JSON form; the amount is text."""
+        return {"kind": self.kind.value, "asset": self.asset, "amount": plain(self.amount)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> PlannedOperation:
+        """Read back what `to_dict` wrote."""
+        return cls(OperationKind(data["kind"]), data["asset"], parse(data["amount"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is done about one asset.
+
+    :param detail: a sentence with the numbers, for a person.
+    :param imbalance: what was found, where the asset could be judged; the excess is not floored.
+    :param operation: what is to be moved. Set exactly if the reason is `planned`.
+    :param proposed: what would be moved if `reason` did not forbid it: what a disabled Ballast shows.
+    :raises ValueError: if these contradict each other.
+    """
+
+    asset: str
+    reason: Reason
+    detail: str
+    imbalance: Imbalance | None = None
+    operation: PlannedOperation | None = None
+    proposed: PlannedOperation | None = None
+
+    def __post_init__(self) -> None:
+        if (self.reason is Reason.PLANNED) != (self.operation is not None):
+            raise ValueError(f"{self.asset}: an operation is planned exactly if the reason is planned")
+        if self.operation is not None and self.proposed is not None:
+            raise ValueError(f"{self.asset}: what is planned is not also proposed")
+        for operation in (self.operation, self.proposed):
+            if operation is not None and operation.asset != self.asset:
+                raise ValueError(f"{self.asset}: the operation moves {operation.asset}")
+
+    def refused(self, reason: Reason, detail: str) -> Decision:
+        """Return this decision as not to be carried out, its operation kept as proposed.
+
+        For the claim, which looks again when it commits and may find the asset taken or the switch turned.
+        """
+        return Decision(self.asset, reason, detail, self.imbalance, None, self.operation or self.proposed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form, whole: `from_dict` gives back an equal decision."""
+        return {
+            "asset": self.asset,
+            "reason": self.reason.value,
+            "detail": self.detail,
+            "imbalance": self.imbalance and self.imbalance.to_dict(),
+            "operation": self.operation and self.operation.to_dict(),
+            "proposed": self.proposed and self.proposed.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Decision:
+        """Read back what `to_dict` wrote."""
+        imbalance, operation, proposed = data["imbalance"], data["operation"], data["proposed"]
+        return cls(
+            asset=data["asset"],
+            reason=Reason(data["reason"]),
+            detail=data["detail"],
+            imbalance=imbalance and imbalance_from_dict(imbalance),
+            operation=operation and PlannedOperation.from_dict(operation),
+            proposed=proposed and PlannedOperation.from_dict(proposed),
+        )

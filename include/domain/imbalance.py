@@ -1,0 +1,121 @@
+"""When an asset is out of its band, and by how much."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+
+from include.domain.amounts import RATIO_DIGITS, checked, exact, not_negative, parse, plain
+from include.domain.inventory import Inventory, Unread
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from decimal import Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """The wanted ratio and the band around it.
+
+    :param target: the wanted onchain part of the total, 0 to 1.
+    :param deviation: half the width of the allowed band, 0 or more; both edges belong to the band.
+    :raises ValueError: if one is out of its range, or has more than 30 decimals.
+    """
+
+    target: Decimal
+    deviation: Decimal
+
+    def __post_init__(self) -> None:
+        if not 0 <= checked(self.target, "target", digits=RATIO_DIGITS) <= 1:
+            raise ValueError(f"target must be 0 to 1, not {plain(self.target)}")
+        not_negative(self.deviation, "deviation", digits=RATIO_DIGITS)
+
+    @property
+    def lower(self) -> Decimal:
+        """The lowest balanced ratio; it may be below 0."""
+        with exact():
+            return self.target - self.deviation
+
+    @property
+    def upper(self) -> Decimal:
+        """The highest balanced ratio; it may be above 1."""
+        with exact():
+            return self.target + self.deviation
+
+
+@dataclass(frozen=True, slots=True)
+class TooMuchOnchain:
+    """The ratio is above the band.
+
+    :param excess: what has to leave the chain to reach the target, exact and not yet floored; above 0.
+    """
+
+    excess: Decimal
+    name: ClassVar[str] = "too_much_onchain"
+
+    def __post_init__(self) -> None:
+        _positive(self.excess)
+
+    def to_dict(self) -> dict[str, str]:
+        """Return the JSON form."""
+        return {"imbalance": self.name, "excess": plain(self.excess)}
+
+
+@dataclass(frozen=True, slots=True)
+class TooMuchOffchain:
+    """The ratio is below the band.
+
+    :param excess: what has to reach the chain to be at the target, exact and not yet floored; above 0.
+    """
+
+    excess: Decimal
+    name: ClassVar[str] = "too_much_offchain"
+
+    def __post_init__(self) -> None:
+        _positive(self.excess)
+
+    def to_dict(self) -> dict[str, str]:
+        """Return the JSON form."""
+        return {"imbalance": self.name, "excess": plain(self.excess)}
+
+
+Imbalance: TypeAlias = TooMuchOnchain | TooMuchOffchain
+
+
+def imbalance_from_dict(data: Mapping[str, Any]) -> Imbalance:
+    """Read back what `to_dict` of an imbalance wrote.
+
+    :raises ValueError: if it names no imbalance.
+    """
+    for kind in (TooMuchOnchain, TooMuchOffchain):
+        if data["imbalance"] == kind.name:
+            return kind(parse(data["excess"]))
+    raise ValueError(f"{data['imbalance']!r} is no imbalance")
+
+
+def detect(inventory: Inventory, threshold: Threshold) -> Imbalance | None:
+    """Tell whether an asset is outside its band, and the excess measured to the target.
+
+    None for an asset inside the band or on its edge, with a zero total, with anything in flight, or with a
+    venue that could not be read.
+    """
+    onchain, offchain = inventory.onchain, inventory.offchain
+    if isinstance(onchain, Unread) or isinstance(offchain, Unread):
+        return None
+    if onchain.in_flight or offchain.in_flight:
+        return None
+    with exact():
+        have = onchain.total
+        total = have + offchain.total
+        # Multiplied rather than divided: a quotient would be rounded, and an edge has to be met exactly.
+        # A zero total is outside no band, since 0 < 0 and 0 > 0 are both false.
+        if have < total * threshold.lower:
+            return TooMuchOffchain(total * threshold.target - have)
+        if have > total * threshold.upper:
+            return TooMuchOnchain(have - total * threshold.target)
+    return None
+
+
+def _positive(excess: Decimal) -> None:
+    if not_negative(excess, "excess") == 0:
+        raise ValueError("excess must not be zero")
