@@ -1,0 +1,1 @@
+"""Alpaca's Broker API: the account, tokenization and crypto wallets."""
