@@ -1,0 +1,1 @@
+"""A client of EVM chains: reads, simulations, broadcasts and receipts, each tried once."""
