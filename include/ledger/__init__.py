@@ -1,0 +1,1 @@
+"""What was decided and what was done: the one truth about operations."""

@@ -1,0 +1,197 @@
+"""What the ledger hands out: frozen copies of its rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from include.domain.amounts import from_base_units
+from include.domain.operation import Leg, OperationKind, OperationStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from decimal import Decimal
+
+    from include.ledger.schema import EffectRow, LegRow, OperationRow, TransactionRow
+
+
+class EffectStatus(StrEnum):
+    """Where an effect stands. Nothing but evidence moves it to `done` or `not_done`."""
+
+    INTENDED = "intended"
+    SENT = "sent"
+    DONE = "done"
+    NOT_DONE = "not_done"
+    UNKNOWN = "unknown"
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether the world's answer is known."""
+        return self in (EffectStatus.DONE, EffectStatus.NOT_DONE)
+
+
+class CheckMode(StrEnum):
+    """What the run of a check may do with its plan."""
+
+    LIVE = "live"
+    DRY_RUN = "dry_run"
+    OBSERVE = "observe"
+    REPLAY = "replay"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation. `amount` and `delivered` are base units of `decimals` decimals."""
+
+    id: str
+    kind: OperationKind
+    asset: str
+    amount: int
+    decimals: int
+    status: OperationStatus
+    check_id: str
+    run_id: str
+    opened_at: datetime
+    closed_at: datetime | None
+    outcome: str | None
+    delivered: int | None
+    base_block: int | None
+    ethereum_block: int | None
+
+    @classmethod
+    def of(cls, row: OperationRow) -> Operation:
+        """Copy a row."""
+        return cls(
+            id=row.id,
+            kind=OperationKind(row.kind),
+            asset=row.asset,
+            amount=row.amount,
+            decimals=row.decimals,
+            status=OperationStatus(row.status),
+            check_id=row.check_id,
+            run_id=row.run_id,
+            opened_at=row.opened_at,
+            closed_at=row.closed_at,
+            outcome=row.outcome,
+            delivered=row.delivered,
+            base_block=row.base_block,
+            ethereum_block=row.ethereum_block,
+        )
+
+    @property
+    def quantity(self) -> Decimal:
+        """The amount in whole shares, tokens or USDC."""
+        return from_base_units(self.amount, self.decimals)
+
+
+@dataclass(frozen=True, slots=True)
+class LegState:
+    """One leg. Amounts are base units of the operation's decimals; `notes` must not be forgotten."""
+
+    operation_id: str
+    name: Leg
+    position: int
+    amount_in: int | None
+    amount_out: int | None
+    notes: Mapping[str, Any]
+    started_at: datetime | None
+    done_at: datetime | None
+    waiting_for: str | None
+    waiting_since: datetime | None
+    due_at: datetime | None
+    attention: str | None
+
+    @classmethod
+    def of(cls, row: LegRow) -> LegState:
+        """Copy a row."""
+        return cls(
+            operation_id=row.operation_id,
+            name=Leg(row.name),
+            position=row.position,
+            amount_in=row.amount_in,
+            amount_out=row.amount_out,
+            notes=dict(row.notes),
+            started_at=row.started_at,
+            done_at=row.done_at,
+            waiting_for=row.waiting_for,
+            waiting_since=row.waiting_since,
+            due_at=row.due_at,
+            attention=row.attention,
+        )
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the money of this leg has arrived."""
+        return self.done_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One thing done to the outside world. `reference` is the venue's id or the mined transaction's hash."""
+
+    id: str
+    operation_id: str
+    leg: str
+    name: str
+    attempt: int
+    status: EffectStatus
+    irreversible: bool
+    intent: Mapping[str, Any]
+    reference: str | None
+    detail: str | None
+    intended_at: datetime
+    sent_at: datetime | None
+
+    @classmethod
+    def of(cls, row: EffectRow) -> Effect:
+        """Copy a row."""
+        return cls(
+            id=row.id,
+            operation_id=row.operation_id,
+            leg=row.leg,
+            name=row.name,
+            attempt=row.attempt,
+            status=EffectStatus(row.status),
+            irreversible=row.irreversible,
+            intent=dict(row.intent),
+            reference=row.reference,
+            detail=row.detail,
+            intended_at=row.intended_at,
+            sent_at=row.sent_at,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTransaction:
+    """A signed transaction as stored. Fees are in wei per gas."""
+
+    hash: str
+    effect_id: str
+    chain_id: int
+    sender: str
+    nonce: int
+    raw: bytes
+    gas: int
+    max_fee_per_gas: int
+    max_priority_fee_per_gas: int
+    signed_at: datetime
+    signed_at_block: int
+
+    @classmethod
+    def of(cls, row: TransactionRow) -> StoredTransaction:
+        """Copy a row."""
+        return cls(
+            hash=row.hash,
+            effect_id=row.effect_id,
+            chain_id=row.chain_id,
+            sender=row.sender,
+            nonce=row.nonce,
+            raw=row.raw,
+            gas=row.gas,
+            max_fee_per_gas=row.max_fee_per_gas,
+            max_priority_fee_per_gas=row.max_priority_fee_per_gas,
+            signed_at=row.signed_at,
+            signed_at_block=row.signed_at_block,
+        )

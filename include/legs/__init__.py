@@ -1,0 +1,1 @@
+"""The legs of an operation, one file each, and what they share."""

@@ -1,0 +1,68 @@
+"""Check the exit before entering: what would stop an operation half-way is found before its first effect."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from include.book import Network
+from include.domain.amounts import plain, to_base_units
+from include.venues.cctp import contracts
+from include.venues.errors import Refused
+
+if TYPE_CHECKING:
+    from include.book import Venues
+
+WEI_DECIMALS = 18
+USDC_CHAIN = "ETH"
+"""Alpaca's name of the chain on which it takes and gives USDC; it does not offer Base."""
+
+
+class NotReady(Refused):
+    """Something that the operation will need later is missing, so it is not begun."""
+
+
+def require_gas(venues: Venues, *networks: Network) -> None:
+    """Require that the wallet can pay for gas.
+
+    :raises NotReady: naming the chain, what the wallet holds and what it should.
+    """
+    minimum = {
+        Network.ETHEREUM: venues.settings.ethereum_min_gas_eth,
+        Network.BASE: venues.settings.base_min_gas_eth,
+    }
+    for network in networks:
+        held = venues.chain(network).balance(venues.wallet)
+        if held < to_base_units(minimum[network], WEI_DECIMALS):
+            msg = f"the wallet holds {held} wei on {network} and needs {plain(minimum[network])} ETH for gas"
+            raise NotReady(msg)
+
+
+def require_bridge(venues: Venues) -> None:
+    """Require that both ends of the bridge are open.
+
+    :raises NotReady: naming the chain and the contract that is paused.
+    """
+    for network in Network:
+        facts = venues.facts(network)
+        for name, contract in (("MessageTransmitter", facts.message_transmitter), ("USDC", facts.usdc)):
+            if contracts.decode_bool(venues.chain(network).call(contracts.paused(contract))):
+                msg = f"{name} on {network} is paused"
+                raise NotReady(msg)
+
+
+def require_whitelisted(venues: Venues, address: str) -> None:
+    """Require that Alpaca lets USDC out to an address.
+
+    :raises NotReady: when it is not on the list, or not approved yet.
+    """
+    rows = [row for row in venues.alpaca.whitelist() if row.address == address and row.asset == "USDC"]
+    if any(row.is_approved for row in rows):
+        return
+    state = ", ".join(row.status.value for row in rows) or "not on it"
+    msg = f"Alpaca's whitelist does not let USDC out to {address}: {state}"
+    raise NotReady(msg)
+
+
+def require_deposit_address(venues: Venues) -> str:
+    """Return the address at which Alpaca takes USDC."""
+    return venues.alpaca.deposit_address(asset="USDC", chain=USDC_CHAIN)

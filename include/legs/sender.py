@@ -1,0 +1,230 @@
+"""One transaction, once: signed and stored, then broadcast, then resolved from the chain.
+
+A retry broadcasts the same bytes. A stuck transaction is replaced by one with the same nonce, stored first.
+Mined deep enough is done; the nonce spent that deep by a transaction of somebody else is proof of not done;
+anything else is waited for.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from include.ledger.lease import NonceTaken
+from include.ledger.records import EffectStatus, StoredTransaction
+from include.legs.conditions import NonceSpent
+from include.legs.leg import Wait
+from include.venues.errors import OutcomeUnknown, Refused, Unavailable
+from include.venues.evm.types import Call, Fees, UnsignedTransaction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from include.book import Network
+    from include.ledger.records import Effect
+    from include.legs.leg import Step
+    from include.venues.evm.types import Receipt
+
+log = logging.getLogger(__name__)
+
+BUMP_AFTER = timedelta(minutes=2)
+MOST_BUMPS = 10
+GAS_FLOOR = 100_000
+"""Gas is estimated; a node that estimates from a state a moment ago can be far too low."""
+
+
+class TransactionFailed(Refused):
+    """The transaction was mined and reverted, or its nonce went to another: it will never be done."""
+
+
+class NotEnoughGas(Refused):
+    """The wallet's ETH does not cover the gas of the next transaction."""
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Sends the transactions of one step, on one chain, from the book's wallet.
+
+    :param step: whose lease and ledger are used.
+    """
+
+    step: Step
+    network: Network
+
+    def send(
+        self,
+        name: str,
+        build: Callable[[], Call],
+        *,
+        irreversible: bool,
+        gas_floor: int = GAS_FLOOR,
+        intent: Mapping[str, Any] | None = None,
+    ) -> Receipt | Wait:
+        """Send a transaction once, and return its receipt when it is deep enough to be trusted.
+
+        :param name: the name of the effect; the same name is the same transaction.
+        :param build: makes the call; asked only when there is nothing stored yet.
+        :param irreversible: whether money leaves its venue by it.
+        :param intent: facts to keep beside the call.
+        :raises Refused: when the simulation reverts, so that nothing is signed; or when a former attempt
+            certainly failed, once, so that the caller can look at the world before it is tried again.
+        """
+        effect = self.step.lease.effect(self.step.leg, name)
+        if effect is None or effect.status is EffectStatus.NOT_DONE:
+            call = build()
+            effect = self._sign(
+                name, call, irreversible=irreversible, gas_floor=gas_floor, intent=intent or {}
+            )
+        if effect.status is EffectStatus.DONE:
+            return self._receipt_of(effect)
+        transactions = self.step.lease.transactions(effect)
+        outcome = self._resolve(effect, transactions)
+        if outcome is not None:
+            return outcome
+        effect = self._broadcast(effect, transactions)
+        transactions = self._bump(effect, transactions)
+        return self._resolve(effect, transactions) or self._wait(name, transactions[-1])
+
+    def stored(self, name: str) -> Effect | None:
+        """Return the newest attempt of a transaction, if it was ever signed."""
+        return self.step.lease.effect(self.step.leg, name)
+
+    # -- signing ---------------------------------------------------------------------------------------
+
+    def _sign(
+        self, name: str, call: Call, *, irreversible: bool, gas_floor: int, intent: Mapping[str, Any]
+    ) -> Effect:
+        chain = self.step.venues.chain(self.network)
+        sender = self.step.book.signer.address
+        gas = max(chain.estimate_gas(call, sender=sender), gas_floor)
+        fees = chain.fees()
+        needed = gas * fees.max_fee_per_gas + call.value
+        held = chain.balance(sender)
+        if held < needed:
+            msg = f"{name} on {self.network} can cost {needed} wei of gas and {sender} holds {held} wei"
+            raise NotEnoughGas(msg)
+        head = chain.head().number
+        nonce = max(chain.nonce(sender, pending=True), self.step.lease.next_nonce(chain.chain_id, sender))
+        facts = {"network": self.network.value, "to": call.to, "data": call.data.hex(), **intent}
+        while True:
+            stored = self._signed(call, nonce, gas, fees, head)
+            try:
+                return self.step.lease.intend_transaction(
+                    self.step.leg, name, facts, stored, irreversible=irreversible
+                )
+            except NonceTaken:
+                nonce += 1
+
+    def _signed(self, call: Call, nonce: int, gas: int, fees: Fees, head: int) -> StoredTransaction:
+        chain_id = self.step.venues.chain(self.network).chain_id
+        signed = self.step.book.signer.sign(
+            UnsignedTransaction(chain_id=chain_id, nonce=nonce, call=call, gas=gas, fees=fees)
+        )
+        return StoredTransaction(
+            hash=signed.hash,
+            effect_id="",
+            chain_id=chain_id,
+            sender=self.step.book.signer.address,
+            nonce=nonce,
+            raw=signed.raw,
+            gas=gas,
+            max_fee_per_gas=fees.max_fee_per_gas,
+            max_priority_fee_per_gas=fees.max_priority_fee_per_gas,
+            signed_at=self.step.venues.now(),
+            signed_at_block=head,
+        )
+
+    # -- broadcasting ----------------------------------------------------------------------------------
+
+    def _broadcast(self, effect: Effect, transactions: Sequence[StoredTransaction]) -> Effect:
+        newest = transactions[-1]
+        if effect.status is EffectStatus.INTENDED:
+            effect = self.step.lease.sent(effect)
+        before = self.step.lease.unresolved_before(newest.chain_id, newest.sender, newest.nonce)
+        for stored in (*before, newest):
+            self._offer(stored)
+        return effect
+
+    def _offer(self, stored: StoredTransaction) -> None:
+        """Give stored bytes to the node. Whatever it answers, only the chain decides what became of them."""
+        try:
+            self.step.venues.chain(self.network).broadcast(stored.raw)
+        except (Refused, Unavailable, OutcomeUnknown) as error:
+            log.info("the node did not take transaction %s: %s", stored.hash, error)
+
+    def _bump(self, effect: Effect, transactions: Sequence[StoredTransaction]) -> Sequence[StoredTransaction]:
+        newest = transactions[-1]
+        too_soon = self.step.venues.now() < newest.signed_at + BUMP_AFTER
+        if too_soon or len(transactions) > MOST_BUMPS:
+            return transactions
+        chain = self.step.venues.chain(self.network)
+        if chain.nonce(newest.sender) < newest.nonce:
+            return transactions  # it waits for a lower nonce, and a higher fee would not help
+        today = chain.fees()
+        # Nodes take a replacement from 10 % more on; an eighth more is clearly above.
+        fees = Fees(
+            max_fee_per_gas=max(today.max_fee_per_gas, newest.max_fee_per_gas * 9 // 8 + 1),
+            max_priority_fee_per_gas=max(
+                today.max_priority_fee_per_gas, newest.max_priority_fee_per_gas * 9 // 8 + 1
+            ),
+        )
+        call = self._call_of(effect)
+        replacement = self._signed(call, newest.nonce, newest.gas, fees, newest.signed_at_block)
+        self.step.lease.replace_transaction(effect, replacement)
+        self._offer(replacement)
+        log.warning("transaction %s is replaced by %s with a higher fee", newest.hash, replacement.hash)
+        return (*transactions, replacement)
+
+    @staticmethod
+    def _call_of(effect: Effect) -> Call:
+        return Call(to=effect.intent["to"], data=bytes.fromhex(effect.intent["data"]))
+
+    # -- resolving -------------------------------------------------------------------------------------
+
+    def _resolve(self, effect: Effect, transactions: Sequence[StoredTransaction]) -> Receipt | Wait | None:
+        chain = self.step.venues.chain(self.network)
+        newest = transactions[-1]
+        trusted = chain.head().number - self.step.venues.confirmations(self.network) + 1
+        if trusted < 0 or chain.nonce(newest.sender, block=trusted) <= newest.nonce:
+            return None
+        for stored in transactions:
+            receipt = chain.receipt(stored.hash)
+            if receipt is not None:
+                return self._settle(effect, receipt) if receipt.block_number <= trusted else None
+        # The nonce is spent and none of ours has a receipt. A node that lags would say the same, so the
+        # transaction that spent it is looked up before anything is believed.
+        spender = chain.find_spender(
+            newest.sender, newest.nonce, from_block=transactions[0].signed_at_block, to_block=trusted
+        )
+        if spender is None or spender in {stored.hash for stored in transactions}:
+            return None
+        why = f"nonce {newest.nonce} was spent by {spender}, which is not ours"
+        self.step.lease.not_done(effect, why)
+        raise TransactionFailed(f"{effect.name}: {why}")
+
+    def _settle(self, effect: Effect, receipt: Receipt) -> Receipt:
+        if not receipt.status:
+            self.step.lease.not_done(effect, f"transaction {receipt.transaction_hash} reverted")
+            msg = f"{effect.name}: transaction {receipt.transaction_hash} reverted"
+            raise TransactionFailed(msg)
+        self.step.lease.done(effect, receipt.transaction_hash)
+        return receipt
+
+    def _receipt_of(self, effect: Effect) -> Receipt:
+        receipt = self.step.venues.chain(self.network).receipt(effect.reference or "")
+        if receipt is None:
+            msg = f"the node does not know {effect.name} {effect.reference}, which was mined before"
+            raise Unavailable(msg)
+        return receipt
+
+    def _wait(self, name: str, newest: StoredTransaction) -> Wait:
+        settings = self.step.settings
+        return Wait(
+            NonceSpent(self.network.value, newest.sender, newest.nonce),
+            settings.receipt_poll,
+            f"{name} to be mined on {self.network}",
+            settings.receipt_deadline,
+            wake_at=max(newest.signed_at + BUMP_AFTER, self.step.venues.now() + settings.receipt_poll),
+        )
