@@ -19,7 +19,7 @@ from include.venues.cctp import contracts
 from include.venues.cctp.attestation import fee_for, match
 from include.venues.cctp.checks import ExpectedBurn, MessageMismatch, check_message, is_expired
 from include.venues.cctp.message import BurnMessage, MalformedMessage
-from include.venues.errors import Refused, Unavailable
+from include.venues.errors import Refused
 from include.venues.evm import erc20
 from include.venues.evm.errors import Reverted
 
@@ -96,26 +96,31 @@ class Bridge(Step):
     def _approve(self, sender: Sender) -> Wait | None:
         """Grant the messenger a standing allowance, once; it burns only what its caller tells it to."""
         facts = self.venues.facts(self.source)
-        needed = erc20.allowance(facts.usdc, self.book.signer.address, facts.token_messenger)
-        allowed = contracts.decode_uint(self.venues.chain(self.source).call(needed))
         stored = sender.stored(APPROVE)
         pending = stored is not None and not stored.status.is_resolved
-        if allowed >= self.amount and not pending:
+        if not pending and self._allowance() >= self.amount:
             return None
-        if not pending and self.operation.kind is OperationKind.USDC_BASE_TO_ALPACA:
+        if not pending:
             self._require_way()
         outcome = sender.send(
             APPROVE,
-            lambda: erc20.approve(facts.usdc, facts.token_messenger, 2**256 - 1),
+            lambda: erc20.approve(facts.usdc, facts.token_messenger, erc20.MAX_UINT256),
             irreversible=False,
         )
         if isinstance(outcome, Wait):
             return outcome
-        if allowed >= self.amount:
+        if self._allowance() >= self.amount:
             return None
-        raise Unavailable(
-            f"the node on {self.source} does not show the allowance granted in {outcome.transaction_hash}"
+        return self.pause(
+            self.settings.receipt_poll,
+            f"{self.source} to show the allowance granted in {outcome.transaction_hash}",
+            self.settings.receipt_deadline,
         )
+
+    def _allowance(self) -> int:
+        facts = self.venues.facts(self.source)
+        granted = erc20.allowance(facts.usdc, self.book.signer.address, facts.token_messenger)
+        return erc20.decode_uint(self.venues.chain(self.source).call(granted))
 
     def _require_way(self) -> None:
         preflight.require_gas(self.venues, Network.ETHEREUM, Network.BASE)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import httpx
 
 from include.book import Book, Network, Venues
 from include.check import Checked, Run, Switch, check
@@ -21,9 +25,13 @@ from include.venues.alpaca.client import AlpacaBroker
 from include.venues.cctp.attestation import AttestationService
 from include.venues.evm.chain import Chain
 from include.venues.evm.signer import LocalSigner
+from include.venues.evm.transport import NodeProvider
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+
+    from pydantic import SecretStr
+    from web3.types import RPCEndpoint
 
     from include.domain.operation import Leg
 
@@ -39,20 +47,59 @@ def settings_of(world: World, **changes: str) -> Settings:
     return load_settings(environ=environment)
 
 
+Watch = Callable[[str, Any], None]
+"""Told of every request just before it leaves: its name, and its JSON body or its parameters."""
+
+
+class WatchedHttp(httpx.BaseTransport):
+    """Sends over the network, and tells of it first."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self._network = httpx.HTTPTransport()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self._watch(f"{request.method} {request.url.path}", json.loads(request.content or "null"))
+        return self._network.handle_request(request)
+
+    def close(self) -> None:
+        self._network.close()
+
+
+class WatchedNode:
+    """Sends JSON-RPC over the network, and tells of it first."""
+
+    def __init__(self, url: str, watch: Watch) -> None:
+        self._watch = watch
+        self._network = NodeProvider(url, timeout=15)
+
+    def make_request(self, method: RPCEndpoint, params: Any) -> Any:
+        self._watch(method, params)
+        return self._network.make_request(method, params)
+
+
+def _ignore(_name: str, _content: Any) -> None:
+    return
+
+
 @contextmanager
-def open_venues(world: World, settings: Settings) -> Iterator[Venues]:
+def open_venues(world: World, settings: Settings, watch: Watch = _ignore) -> Iterator[Venues]:
     """Open real clients of the sandbox's venues."""
-    chains = settings.chains
-    assert settings.ethereum_rpc_url is not None
-    assert settings.base_rpc_url is not None
+
+    def chain(network: Network, url: SecretStr | None) -> Chain:
+        assert url is not None
+        facts = settings.chains.ethereum if network is Network.ETHEREUM else settings.chains.base
+        node = url.get_secret_value()
+        return Chain(node, chain_id=facts.chain_id, name=facts.name, provider=WatchedNode(node, watch))
+
     venues = Venues(
         settings=settings,
-        alpaca=AlpacaBroker(world.alpaca_url, ACCOUNT_ID, KeyPairAuth(KEY_ID, SECRET)),
-        ethereum=Chain(
-            settings.ethereum_rpc_url.get_secret_value(), chain_id=chains.ethereum.chain_id, name="Ethereum"
+        alpaca=AlpacaBroker(
+            world.alpaca_url, ACCOUNT_ID, KeyPairAuth(KEY_ID, SECRET), transport=WatchedHttp(watch)
         ),
-        base=Chain(settings.base_rpc_url.get_secret_value(), chain_id=chains.base.chain_id, name="Base"),
-        attestations=AttestationService(world.attestation_url),
+        ethereum=chain(Network.ETHEREUM, settings.ethereum_rpc_url),
+        base=chain(Network.BASE, settings.base_rpc_url),
+        attestations=AttestationService(world.attestation_url, transport=WatchedHttp(watch)),
     )
     try:
         yield venues
@@ -133,12 +180,12 @@ def await_condition(venues: Venues, wait: Wait, end: float) -> None:
 
 
 @contextmanager
-def open_desk(world: World, ledger: Ledger, **changes: str) -> Iterator[Desk]:
+def open_desk(world: World, ledger: Ledger, watch: Watch = _ignore, **changes: str) -> Iterator[Desk]:
     """Open a book in a world."""
     settings = settings_of(world, **changes)
-    with open_venues(world, settings) as venues:
+    with open_venues(world, settings, watch) as venues:
         signer = LocalSigner(bytes(world.maker.key))
         yield Desk(world, Book(venues, ledger, signer))
 
 
-__all__ = ["Desk", "Network", "open_desk", "open_venues", "settings_of"]
+__all__ = ["Desk", "open_desk", "open_venues", "settings_of"]
