@@ -131,6 +131,14 @@ class Ledger:
             ).one_or_none()
             return None if row is None else Snapshot.from_dict(row.snapshot)
 
+    def snapshot_after(self, moment: datetime) -> Snapshot | None:
+        """Return the oldest snapshot that was taken after a moment."""
+        with reading(self.engine) as session:
+            row = session.scalars(
+                select(CheckRow).where(CheckRow.taken_at > moment).order_by(CheckRow.taken_at).limit(1)
+            ).one_or_none()
+            return None if row is None else Snapshot.from_dict(row.snapshot)
+
     def decisions(self, check_id: str) -> list[Decision]:
         """Return what a check decided, by asset."""
         with reading(self.engine) as session:

@@ -36,11 +36,11 @@ class NodeProvider(HTTPProvider):
     """
 
     def __init__(self, url: str, *, timeout: float) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        host = _host_of(url)
+        if host is None:
             raise ValueError("the URL of a node must be http:// or https:// and name a host")
         super().__init__(url, exception_retry_configuration=None, cache_allowed_requests=False)
-        self.host = parts.hostname if parts.port is None else f"{parts.hostname}:{parts.port}"
+        self.host = host
         self._url = url
         self._timeout = timeout
         self._secrets = _secrets_of(url)
@@ -116,6 +116,16 @@ class NodeProvider(HTTPProvider):
 def _seconds(header: str | None) -> float | None:
     """Read `Retry-After` where it counts seconds; a date is not worth the clock."""
     return float(header) if header is not None and header.isdecimal() else None
+
+
+def _host_of(url: str) -> str | None:
+    """Find the host and the port of an HTTP URL; None when it is no such URL, without quoting it."""
+    try:
+        parts = urlsplit(url)
+        port = "" if parts.port is None else f":{parts.port}"
+    except ValueError:
+        return None
+    return f"{parts.hostname}{port}" if parts.scheme in {"http", "https"} and parts.hostname else None
 
 
 def _secrets_of(url: str) -> tuple[str, ...]:

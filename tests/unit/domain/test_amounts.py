@@ -8,6 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from include.domain.amounts import (
+    SHARE_DECIMALS,
+    TOKEN_DECIMALS,
+    USDC_DECIMALS,
     checked,
     exact,
     floor_to,
@@ -21,6 +24,14 @@ from include.domain.amounts import (
 UNITS = st.integers(0, 2**256)
 DECIMALS = st.integers(0, 36)
 NOT_DECIMALS = [1.5, 1, "1", None, True]
+
+
+def test_decimals__of_each_thing__are_as_designed() -> None:
+    assert (SHARE_DECIMALS, TOKEN_DECIMALS, USDC_DECIMALS) == (9, 18, 6)
+
+
+def test_from_base_units__most_decimals_there_may_be__is_exact() -> None:
+    assert to_base_units(from_base_units(10**128 - 1, 128), 128) == 10**128 - 1
 
 
 @given(UNITS, DECIMALS)

@@ -159,6 +159,19 @@ def test_threshold__out_of_range__is_refused(target: str, deviation: str) -> Non
         threshold(target, deviation)
 
 
+def test_threshold__more_digits_than_exact_arithmetic_has_room_for__is_refused() -> None:
+    threshold("0.5", "1E-30")
+    with pytest.raises(ValueError, match="more than 30 digits"):
+        threshold("0.5", "1E-31")
+
+
+def test_detect__as_many_digits_as_are_let_in__is_exact() -> None:
+    huge = Balance(Decimal("9" * 96 + "." + "9" * 96))
+    found = detect(Inventory("AAPL", huge, Balance(Decimal("1E-96"))), threshold("0.5", "1E-30"))
+    assert isinstance(found, TooMuchOnchain)
+    assert imbalance_from_dict(found.to_dict()) == found
+
+
 def test_threshold__bounds__may_lie_outside_zero_and_one() -> None:
     assert threshold("0.1", "0.3").lower == Decimal("-0.2")
     assert threshold("0.9", "0.3").upper == Decimal("1.2")

@@ -19,6 +19,10 @@ def test_balance__total__is_available_in_flight_and_held() -> None:
     assert balance("1.5", in_flight="2", held="0.25").total == Decimal("3.75")
 
 
+def test_balance__only_available__has_nothing_in_flight_or_held() -> None:
+    assert Balance(Decimal(3)).total == 3
+
+
 @pytest.mark.parametrize("part", ["available", "in_flight", "held"])
 def test_balance__negative_part__is_refused(part: str) -> None:
     with pytest.raises(ValueError, match="must not be negative"):

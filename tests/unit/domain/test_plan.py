@@ -508,7 +508,9 @@ def test_asset_policy__maximum_equal_to_the_minimum__moves_just_that() -> None:
 
 def test_asset_policy__only_a_threshold__is_enabled_without_limits() -> None:
     wanted = AssetPolicy(threshold())
-    assert (wanted.minimum, wanted.maximum, wanted.enabled) == (0, None, True)
+    assert wanted.minimum == 0
+    assert wanted.maximum is None
+    assert wanted.enabled
 
 
 @pytest.mark.parametrize(

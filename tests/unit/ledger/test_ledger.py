@@ -80,6 +80,17 @@ def test_snapshot_before__several__is_the_newest_not_after(ledger: Ledger, clock
     assert [taken and taken.id for taken in found] == [second, second, first, None]
 
 
+def test_snapshot_after__several__is_the_oldest_that_is_newer(ledger: Ledger, clock: Clock) -> None:
+    start = clock()
+    recorded_check(ledger, start)
+    second = recorded_check(ledger, clock.pass_(seconds=60))
+    recorded_check(ledger, clock.pass_(seconds=60))
+    after = ledger.snapshot_after(start)
+    assert after is not None
+    assert after.id == second
+    assert ledger.snapshot_after(clock()) is None
+
+
 def test_claim__free_asset__opens_with_its_legs(ledger: Ledger, clock: Clock) -> None:
     operation = claim(ledger, clock, "USDC", TO_BASE, amount=1_000_000_000)
     assert operation.status is OperationStatus.OPEN

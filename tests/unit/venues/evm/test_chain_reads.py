@@ -270,6 +270,26 @@ def test_receipt__field_missing__unavailable(field: str) -> None:
         FakeNode().result("eth_getTransactionReceipt", answer).chain().receipt(transaction_hash(7))
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "0x1",
+        [raw_receipt()],
+        raw_receipt(status="0x2"),
+        raw_receipt(status=1),
+        raw_receipt(blockHash="0x12"),
+        raw_receipt(logs={}),
+        raw_receipt(logs=[raw_log(address=None)]),
+        raw_receipt(logs=[raw_log(address="0x12")]),
+        raw_receipt(logs=[raw_log(topics=[1])]),
+        raw_receipt(logs=[raw_log(data="01")]),
+    ],
+)
+def test_receipt__something_of_a_wrong_kind__unavailable(answer: object) -> None:
+    with pytest.raises(Unavailable, match="malformed answer to eth_getTransactionReceipt"):
+        FakeNode().result("eth_getTransactionReceipt", answer).chain().receipt(transaction_hash(7))
+
+
 # Logs
 
 
@@ -348,10 +368,11 @@ def test_logs__range_too_wide_for_the_node__searched_in_halves_in_order(error: d
     assert searched == [(1, 3), (4, 5), (6, 8), (9, 10)]
 
 
-def test_logs__rate_limit__unavailable_after_one_request() -> None:
-    node = logs_node().error("eth_getLogs", "limit exceeded", code=-32005)
+@pytest.mark.parametrize("text", ["limit exceeded", "block range extends beyond current head block"])
+def test_logs__refused_for_another_reason__unavailable_after_one_request(text: str) -> None:
+    node = logs_node().error("eth_getLogs", text, code=-32005)
 
-    with pytest.raises(Unavailable, match="limit exceeded"):
+    with pytest.raises(Unavailable, match=text):
         search(node, 1, 10)
 
     assert [method for method, _ in node.asked].count("eth_getLogs") == 1
@@ -404,6 +425,13 @@ def test_read__transport_trouble__passes_through_once() -> None:
 
     assert caught.value.retry_after == 3
     assert len(node.asked) == 1
+
+
+def test_read__error_that_is_only_a_text__quoted() -> None:
+    node = FakeNode().answer("eth_getBalance", {"error": "Your app has exceeded its rate limit"})
+
+    with pytest.raises(Unavailable, match="exceeded its rate limit"):
+        node.chain().balance(OWNER)
 
 
 # Secrets

@@ -38,12 +38,24 @@ def test_redact__url_without_a_key__text_unchanged() -> None:
     assert NodeProvider("http://127.0.0.1:8545", timeout=1).redact(text) == text
 
 
-@pytest.mark.parametrize("url", ["", "node.test", "ws://node.test/KEY", "ftp://node.test", "http:///KEY"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "node.test",
+        "ws://node.test/KEY",
+        "ftp://node.test",
+        "http:///KEY",
+        "http://node.test:KEY/",
+        "http://[KEY/",
+    ],
+)
 def test_node_provider__not_an_http_url__refused_without_quoting_it(url: str) -> None:
     with pytest.raises(ValueError, match="must be http") as caught:
         NodeProvider(url, timeout=1)
 
     assert "KEY" not in str(caught.value)
+    assert caught.value.__context__ is None
 
 
 def test_debug_log_of_the_http_library__path_of_a_known_url__hidden(caplog: pytest.LogCaptureFixture) -> None:
