@@ -1,0 +1,40 @@
+# Everything a person does with this repository. `make` lists it.
+# Python comes from .venv, which `make setup` makes; PYTHON=... chooses the interpreter it is made from.
+
+.DEFAULT_GOAL := help
+VENV := .venv/bin
+
+.PHONY: help setup test unit check docs format demo up down clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install everything, pinned, into .venv and node_modules (quick when nothing changed)
+	@bash scripts/setup.sh
+
+test: setup ## Run every test
+	@$(VENV)/python -m scripts.test
+
+unit: setup ## Run the unit tests only
+	@$(VENV)/python -m scripts.test unit
+
+check: setup ## Lint, types, import rules, and whether what is generated is up to date
+	@$(VENV)/python -m scripts.check
+
+docs: setup ## Write the pages of docs/ that are made from code
+	@$(VENV)/python -m scripts.docs
+
+format: setup ## Format the code, and fix what ruff can fix
+	@$(VENV)/ruff check --fix --quiet . ; $(VENV)/ruff format .
+
+demo: setup ## Run one whole cycle against the local world
+	@$(VENV)/python -m scripts.demo
+
+up: setup ## Start the local world and Airflow, and keep them running
+	@$(VENV)/python -m scripts.up
+
+down: ## Stop what `make up` started
+	@if [ -x $(VENV)/python ]; then $(VENV)/python -m scripts.down; else echo "Nothing is set up here."; fi
+
+clean: down ## Remove everything that was installed or made here
+	rm -rf .venv node_modules .run .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,80 @@
+"""The connection types of Ballast, as Airflow's connection form shows them.
+
+The hooks themselves live in `plugins/ballast/hooks.py`. Secrets go into a connection's password, which Airflow
+encrypts at rest and masks in its pages and logs; nothing secret belongs into the extra fields.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__version__ = "0.1.0"
+
+_TEXT = {"type": ["string", "null"]}
+
+_ALPACA: dict[str, Any] = {
+    "connection-type": "alpaca",
+    "hook-class-name": "ballast.hooks.AlpacaHook",
+    "hook-name": "Alpaca Broker",
+    "conn-fields": {
+        "account_id": {
+            "label": "Account id",
+            "schema": _TEXT,
+            "description": "UUID of the account that is kept in balance; not the account number.",
+        },
+        "auth": {
+            "label": "Kind of credentials",
+            "schema": {
+                "type": ["string", "null"],
+                "enum": ["key_pair", "client_credentials"],
+                "default": "key_pair",
+            },
+            "description": "Whether login and password are an API key pair, or an OAuth2 client and its secret.",
+        },
+        "token_url": {
+            "label": "Token URL",
+            "schema": _TEXT,
+            "description": "Where client credentials are exchanged for a token. Empty: that of the profile.",
+        },
+    },
+    "ui-field-behaviour": {
+        "hidden-fields": ["schema", "port", "extra"],
+        "relabeling": {"host": "Broker API URL", "login": "Key id or client id", "password": "Secret"},
+        "placeholders": {"host": "Empty: that of the profile"},
+    },
+}
+
+_EVM: dict[str, Any] = {
+    "connection-type": "evm",
+    "hook-class-name": "ballast.hooks.EvmHook",
+    "hook-name": "EVM wallet",
+    "ui-field-behaviour": {
+        "hidden-fields": ["host", "schema", "port", "extra"],
+        "relabeling": {"login": "Address", "password": "Private key"},
+        "placeholders": {
+            "login": "0x and 40 hex digits; must belong to the key",
+            "password": "0x and 64 hex digits",
+        },
+    },
+}
+
+_CIRCLE: dict[str, Any] = {
+    "connection-type": "circle",
+    "hook-class-name": "ballast.hooks.CircleHook",
+    "hook-name": "Circle CCTP attestations",
+    "ui-field-behaviour": {
+        "hidden-fields": ["login", "password", "schema", "port", "extra"],
+        "relabeling": {"host": "Attestation service URL"},
+        "placeholders": {"host": "Empty: that of the profile"},
+    },
+}
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return what Airflow asks a provider package for."""
+    return {
+        "package-name": "airflow-provider-ballast",
+        "name": "Ballast",
+        "description": "Connections to Alpaca, to an EVM wallet and to Circle's attestation service.",
+        "connection-types": [_ALPACA, _EVM, _CIRCLE],
+    }

@@ -1,0 +1,208 @@
+"""Write the pages of `docs/` that are made from code: settings and reason codes.
+
+python -m scripts.docs            write them
+python -m scripts.docs --check    fail if one is not up to date
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin, get_type_hints
+
+from pydantic_core import PydanticUndefined
+
+from include.domain.plan import Reason
+from include.profiles import ProfileName
+from include.settings import AssetSettings, Settings, variable
+from include.settings import types as kinds
+from scripts.astro_settings import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from pydantic import BaseModel
+    from pydantic.fields import FieldInfo
+
+DOCS: Final = ROOT / "docs"
+_NOTE: Final = "<!-- Made by `python -m scripts.docs`. Do not edit. -->"
+_KINDS: Final[tuple[tuple[object, str], ...]] = (
+    (bool, "true or false"),
+    (int, "whole number"),
+    (str, "text"),
+    (kinds.Address, "address"),
+    (kinds.Duration, "duration"),
+    (kinds.NonNegative, "number, not negative"),
+    (kinds.Poll, "duration"),
+    (kinds.Positive, "number above zero"),
+    (kinds.Ratio, "number, 0 to 1"),
+    (kinds.Url, "URL, secret"),
+    (kinds.VaultId, "vault id"),
+)
+# The first setting of each section.
+_SECTIONS: Final = {
+    "rebalancing_enabled": "What is kept in balance, and how",
+    "token_addresses": "Assets",
+    "wallet": "Places on the chains",
+    "issuer": "Tokens, and how USDC crosses",
+    "mint_poll": "Waiting",
+    "alpaca_conn_id": "Airflow Connections",
+}
+_UNITS: Final = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+
+_INTRODUCTION: Final = """\
+# Settings
+
+Ballast reads its settings when Airflow parses the DAG. If one is wrong, the DAG shows an import error that
+names every wrong setting at once, and nothing runs.
+
+Each setting is read from, in this order:
+
+1. the environment variable `BALLAST_<NAME>`; one that is empty counts as unset. Tables are given as JSON:
+   `BALLAST_TOKEN_ADDRESSES={"AAPL": "0x..."}`. A variable replaces the file's value as a whole.
+2. the TOML file named by `BALLAST_SETTINGS_FILE`, or else `settings.toml` in the project's root where there
+   is one. `settings.example.toml` is one to start from.
+3. the default.
+
+A name that is no setting is an error, in the file and as a `BALLAST_` variable. Durations are seconds
+(`60`) or a number with `s`, `m`, `h` or `d` (`30m`). Addresses are `0x` and 40 hex digits; one in mixed
+case must have the right EIP-55 checksum. Numbers are read exactly as written.
+
+Credentials and venue hosts are no settings: they are in the Airflow Connections named at the end. Contract
+addresses, chain ids and public hosts come with the `profile`.
+
+With `rebalancing_enabled` true these are required: `wallet`, at least one token address, `redemption_wallet`,
+`ethereum_rpc_url` and `base_rpc_url`; and `broker` must be `alpaca`.
+"""
+_ASSET_INTRODUCTION: Final = """\
+## One asset: `assets.<SYMBOL>`
+
+In the file a table `[assets.AAPL]`, in the environment a key of the JSON in `BALLAST_ASSETS`. What is left
+out comes from the settings above. USDC is always watched and has no token address, because the profile knows
+its contract; set `assets.USDC.enabled` to false to move none. No address may be given for two things.
+"""
+_REASONS_INTRODUCTION: Final = """\
+# Reason codes
+
+Every check records one of these for every asset. They are looked at in this order, and the first that
+applies is the answer; only `planned` moves anything.
+"""
+
+
+def settings_page() -> str:
+    """Return `settings.md`: every setting with its variable, kind, default and meaning."""
+    parts = [_NOTE, _INTRODUCTION]
+    rows: list[tuple[str, ...]] = []
+    heading = ("Setting", "Environment variable", "Kind", "Default", "Meaning")
+    for name, kind, field in _fields(Settings):
+        if name in _SECTIONS:
+            if rows:
+                parts.append(_table(heading, rows))
+                rows = []
+            parts.append(f"## {_SECTIONS[name]}\n")
+        rows.append((f"`{name}`", f"`{variable(name)}`", kind, _default(field), str(field.description)))
+    parts.append(_table(heading, rows))
+    parts.append(_ASSET_INTRODUCTION)
+    parts.append(
+        _table(
+            ("Setting", "Kind", "Default", "Meaning"),
+            [
+                (f"`{name}`", kind, _default(field), str(field.description))
+                for name, kind, field in _fields(AssetSettings)
+            ],
+        )
+    )
+    return "\n".join(parts)
+
+
+def reasons_page() -> str:
+    """Return `reason-codes.md`: why an asset is moved or is not."""
+    rows = [(f"`{reason.value}`", reason.description) for reason in Reason]
+    return "\n".join((_NOTE, _REASONS_INTRODUCTION, _table(("Code", "Meaning"), rows)))
+
+
+PAGES: Final[dict[str, Callable[[], str]]] = {
+    "settings.md": settings_page,
+    "reason-codes.md": reasons_page,
+}
+
+
+def outdated(folder: Path) -> list[str]:
+    """Return the names of the pages that are missing or differ from what the code says."""
+    return [name for name, page in PAGES.items() if _read(folder / name) != page()]
+
+
+def write(folder: Path) -> list[str]:
+    """Write every page that is not up to date, and return their names."""
+    names = outdated(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).write_text(PAGES[name](), encoding="utf-8")
+    return names
+
+
+def _read(file: Path) -> str | None:
+    return file.read_text(encoding="utf-8") if file.is_file() else None
+
+
+def _fields(model: type[BaseModel]) -> list[tuple[str, str, FieldInfo]]:
+    hints = get_type_hints(model, include_extras=True)
+    return [(name, _kind(hints[name]), field) for name, field in model.model_fields.items()]
+
+
+def _kind(hint: Any) -> str:
+    """Say in words what a setting of this type may be."""
+    for known, words in _KINDS:
+        if hint == known:
+            return words
+    if hint == ProfileName or get_origin(hint) is Literal:
+        return " or ".join(f"`{choice}`" for choice in get_args(hint))
+    parts = [part for part in get_args(hint) if part is not type(None)]
+    if get_origin(parts[0]) is dict:
+        return "symbol to address" if get_args(parts[0])[1] == kinds.Address else "symbol to table"
+    return _kind(parts[0])
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.default
+    if value is None or value is PydanticUndefined:
+        return ""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, timedelta):
+        seconds = int(value.total_seconds())
+        size, unit = next((size, unit) for size, unit in _UNITS if seconds % size == 0)
+        return f"`{seconds // size}{unit}`"
+    if isinstance(value, Decimal):
+        return f"`{value:f}`"
+    return f"`{value}`"
+
+
+def _table(heading: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [heading, tuple("---" for _ in heading), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command."""
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.docs", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; fail if a page is not up to date"
+    )
+    if parser.parse_args(arguments).check:
+        names = outdated(DOCS)
+        for name in names:
+            print(f"docs/{name} is not up to date: run `make docs`", file=sys.stderr)
+        return 1 if names else 0
+    for name in write(DOCS):
+        print(f"wrote docs/{name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,376 @@
+"""A whole Airflow on this machine: four processes that can be watched, restarted and killed one by one.
+
+For `make up`, `make demo` and the end-to-end tests. Everybody who reaches its pages is an administrator, so
+it listens on the loopback address only.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import httpx
+import psutil
+
+from scripts.astro_settings import DEFAULT_FILE, ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+HOST: Final = "127.0.0.1"
+COMPONENTS: Final = ("api-server", "scheduler", "dag-processor", "triggerer")
+_HEALTH_NAMES: Final = {
+    "scheduler": "scheduler",
+    "dag_processor": "dag-processor",
+    "triggerer": "triggerer",
+}
+
+
+class AirflowFailed(RuntimeError):
+    """A part of the local Airflow did not start, or ended by itself. The message has the end of its log."""
+
+
+def free_port() -> int:
+    """Return a port of the loopback address that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def environment(home: Path, port: int, *, root: Path = ROOT) -> dict[str, str]:
+    """Return what an Airflow of this project has to find in its environment.
+
+    :param home: where its database, logs and generated secrets are.
+    :param port: of its API server and pages, on the loopback address.
+    """
+    url = f"http://{HOST}:{port}"
+    own = {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__API__HOST": HOST,
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(root / "dags"),
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__PARALLELISM": "8",
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(root / "plugins"),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+        # Fixed by default, so that a second Airflow on the machine would not start.
+        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "PYTHONPATH": os.pathsep.join(str(path) for path in (root, root / "plugins", root / "config")),
+    }
+    own |= _secrets(home / "secrets.json")
+    # Airflow's processes talk to each other over HTTP; a proxy in the environment is not for that.
+    for name in ("NO_PROXY", "no_proxy"):
+        own[name] = ",".join(filter(None, (os.environ.get(name), HOST, "localhost")))
+    return own
+
+
+def _secrets(file: Path) -> dict[str, str]:
+    """Return the keys that all processes share, made at the first start.
+
+    Airflow would make them too, but its very first process runs without, and stores connections unencrypted.
+    """
+    with suppress(FileNotFoundError):
+        found: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
+        return found
+    made = {
+        "AIRFLOW__API__SECRET_KEY": secrets.token_urlsafe(64),
+        "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(64),
+        "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+    }
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as target:
+        json.dump(made, target)
+    return made
+
+
+class LocalAirflow:
+    """An Airflow with this project's DAGs, plugins, connections, pools and Variables.
+
+    As a context manager it is prepared, started and healthy inside, and gone after.
+
+    :param home: kept between starts; delete it for a fresh Airflow.
+    :param port: of its pages; a free one when left out.
+    :param extra: environment variables besides `environment`, such as settings and connections.
+    :param settings_file: the connections, pools and Variables to begin with.
+    :ivar orphans: process groups whose leader was killed.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        port: int | None = None,
+        extra: Mapping[str, str] | None = None,
+        settings_file: Path = DEFAULT_FILE,
+        root: Path = ROOT,
+    ) -> None:
+        self.home = home.resolve()
+        self.port = port or free_port()
+        self.url = f"http://{HOST}:{self.port}"
+        self.environment = environment(self.home, self.port, root=root) | dict(extra or {})
+        self._settings_file = settings_file.resolve()
+        self._root = root
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._began: dict[str, datetime] = {}
+        self.orphans: list[int] = []
+
+    def __enter__(self) -> Self:
+        with ExitStack() as undo:
+            undo.callback(self.stop)
+            self.prepare()
+            self.start()
+            self.wait_healthy()
+            undo.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def prepare(self, *, overwrite: bool = False) -> None:
+        """Create or migrate the database, and put connections, pools and Variables into it.
+
+        :param overwrite: whether connections and pools that exist are set back to the file.
+        :raises AirflowFailed: with the end of the output.
+        """
+        self.home.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "scripts.airflow_setup", "--migrate", str(self._settings_file)]
+        if overwrite:
+            command.append("--overwrite")
+        with self.log("setup").open("wb") as log:
+            done = subprocess.run(  # noqa: S603 - our own command
+                command,
+                cwd=self._root,
+                env=os.environ | self.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+        if done.returncode:
+            raise AirflowFailed(f"Airflow could not be set up:\n{self.tail('setup')}")
+
+    def start(self, components: Iterable[str] = COMPONENTS) -> None:
+        """Start those of the processes that are not running, and return at once.
+
+        Each is the leader of a process group of its own, and its output goes to `log(component)`.
+        """
+        for component in components:
+            if self.is_running(component):
+                continue
+            self._began[component] = datetime.now(UTC)
+            with self.log(component).open("ab") as log:
+                self._processes[component] = subprocess.Popen(  # noqa: S603 - our own command
+                    [sys.executable, "-m", "airflow", component],
+                    cwd=self._root,
+                    env=os.environ | self.environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+        self._record()
+
+    def wait_healthy(self, timeout: float = 120) -> None:
+        """Wait until the API server answers, and every process has reported a heartbeat since it was started.
+
+        :param timeout: in seconds.
+        :raises AirflowFailed: a process ended, or not all were healthy in time.
+        """
+        self.wait_until(self.is_healthy, "healthy", timeout)
+
+    def wait_until(self, condition: Callable[[], object], what: str, timeout: float = 120) -> None:
+        """Wait until a condition holds, and fail at once if one of the processes ends.
+
+        :param what: the condition in words, for the error.
+        :param timeout: in seconds.
+        :raises AirflowFailed: as `wait_healthy` does.
+        """
+        end = time.monotonic() + timeout
+        while not condition():
+            for component, process in self._processes.items():
+                if process.poll() is not None:
+                    raise AirflowFailed(
+                        f"{component} ended with {process.returncode}:\n{self.tail(component)}"
+                    )
+            if time.monotonic() > end:
+                raise AirflowFailed(
+                    f"not {what} in {timeout:g} s: {self.health() or self.tail('api-server')}"
+                )
+            time.sleep(0.2)
+
+    def is_healthy(self) -> bool:
+        """Tell whether everything that was started is up, each with a heartbeat of its own.
+
+        Airflow's report alone would call a process healthy for half a minute after it was killed.
+        """
+        health = self.health()
+        if not health or health["metadatabase"]["status"] != "healthy":
+            return False
+        return all(
+            self._beats(health.get(name) or {}, name)
+            for name, component in _HEALTH_NAMES.items()
+            if component in self._processes
+        )
+
+    def _beats(self, report: Mapping[str, str | None], name: str) -> bool:
+        beat = report.get(f"latest_{name}_heartbeat")
+        if report.get("status") != "healthy" or beat is None:
+            return False
+        return datetime.fromisoformat(beat) >= self._began[_HEALTH_NAMES[name]]
+
+    def health(self) -> dict[str, Any]:
+        """Return Airflow's own report of its health, or nothing while the API server does not answer."""
+        try:
+            answer = httpx.get(f"{self.url}/api/v2/monitor/health", timeout=5, trust_env=False)
+            report: dict[str, Any] = answer.json() if answer.status_code == httpx.codes.OK else {}
+        except (httpx.HTTPError, json.JSONDecodeError):
+            return {}
+        return report
+
+    def client(self) -> httpx.Client:
+        """Return a client of the REST API (`/api/v2/...`) that is logged in. Close it after use."""
+        answer = httpx.get(f"{self.url}/auth/token", timeout=10, trust_env=False, follow_redirects=True)
+        answer.raise_for_status()
+        return httpx.Client(
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {answer.json()['access_token']}"},
+            timeout=30,
+            trust_env=False,
+        )
+
+    def is_running(self, component: str) -> bool:
+        """Tell whether a process was started and has not ended."""
+        process = self._processes.get(component)
+        return process is not None and process.poll() is None
+
+    def pid(self, component: str) -> int:
+        """Return the process id of a component, which is also that of its process group."""
+        return self._processes[component].pid
+
+    def kill(self, component: str) -> None:
+        """Kill one process and nothing else, as a crash would; its children live on until `stop`."""
+        process = self._processes.pop(component)
+        self.orphans.append(process.pid)
+        process.kill()
+        process.wait()
+        self._record()
+
+    def stop(self, components: Iterable[str] | None = None, *, patience: float = 15) -> None:
+        """Stop processes with everything they started: asked first, killed after `patience` seconds.
+
+        :param components: all when left out, and then also what killed ones have left behind.
+        """
+        chosen = tuple(self._processes if components is None else components)
+        groups = [self._processes[name].pid for name in chosen if name in self._processes]
+        _end_groups(groups, patience)
+        if components is None:
+            # Idle workers without a scheduler do not end when asked.
+            _end_groups(self.orphans, patience=0)
+            self.orphans = []
+        for name in chosen:
+            process = self._processes.pop(name, None)
+            if process is not None:
+                process.wait()
+        self._record()
+
+    def log(self, name: str) -> Path:
+        """Return the file with the output of a component, or of `setup`."""
+        return self.home / f"{name}.log"
+
+    def tail(self, name: str, lines: int = 30) -> str:
+        """Return the end of a component's output."""
+        try:
+            return "\n".join(self.log(name).read_text(errors="replace").splitlines()[-lines:])
+        except FileNotFoundError:
+            return ""
+
+    def _record(self) -> None:
+        """Write down who runs, for `stop_recorded` in another process."""
+        running = {
+            name: {"pid": process.pid, "started": psutil.Process(process.pid).create_time()}
+            for name, process in self._processes.items()
+            if process.poll() is None
+        }
+        file = _record_file(self.home)
+        if running:
+            file.write_text(json.dumps({"url": self.url, "processes": running}), encoding="utf-8")
+        else:
+            file.unlink(missing_ok=True)
+
+
+def stop_recorded(home: Path, *, patience: float = 15) -> list[str]:
+    """Stop the local Airflow of another process, found by what it wrote down in its home.
+
+    A process id that has since been given to someone else is left alone.
+
+    :returns: the names of the processes that were stopped.
+    """
+    file = _record_file(home)
+    try:
+        recorded = json.loads(file.read_text(encoding="utf-8"))["processes"]
+    except FileNotFoundError:
+        return []
+    alive = {name: entry["pid"] for name, entry in recorded.items() if _is_same(entry)}
+    _end_groups(list(alive.values()), patience)
+    file.unlink(missing_ok=True)
+    return list(alive)
+
+
+def _record_file(home: Path) -> Path:
+    return home / "processes.json"
+
+
+def _is_same(entry: Mapping[str, Any]) -> bool:
+    try:
+        started: float = psutil.Process(entry["pid"]).create_time()
+    except psutil.NoSuchProcess:
+        return False
+    return abs(started - float(entry["started"])) < 1
+
+
+def _end_groups(groups: list[int], patience: float) -> None:
+    """Ask process groups to end, wait, and kill what is left of them."""
+    for number, limit in ((signal.SIGTERM, patience), (signal.SIGKILL, 10)):
+        left = [group for group in groups if _members(group)]
+        for group in left:
+            _signal_group(group, number)
+        end = time.monotonic() + limit
+        while any(_members(group) for group in left) and time.monotonic() < end:
+            time.sleep(0.05)
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+def _members(group: int) -> list[int]:
+    """Return the living processes of a group; one that only waits to be reaped is not living."""
+    members = []
+    for process in psutil.process_iter(["pid", "status"]):
+        with suppress(ProcessLookupError, PermissionError):
+            if os.getpgid(process.pid) == group and process.info["status"] != psutil.STATUS_ZOMBIE:
+                members.append(process.pid)
+    return members

@@ -1,0 +1,93 @@
+"""Ballast on this machine: the local world, and an Airflow that rebalances in it."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from include.ledger.ledger import Ledger
+from include.sandbox.world import World
+from scripts.astro_settings import ROOT
+from scripts.local_airflow import LocalAirflow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from include.sandbox.scenario import Scenario
+
+DAG_ID = "rebalancing"
+RUN = ROOT / ".run"
+
+
+@dataclass
+class LocalBallast:
+    """Starts everything when entered, and ends all that it started.
+
+    :param home: where logs, Airflow's database and the ledger are; emptied at the start.
+    :param tell: told of each step of the start.
+    :param extra: environment variables that win over those of the world.
+    """
+
+    home: Path
+    tell: Callable[[str], None]
+    scenario: Scenario | None = None
+    port: int | None = None
+    extra: dict[str, str] = field(default_factory=dict)
+    world: World = field(init=False)
+    airflow: LocalAirflow = field(init=False)
+    ledger: Ledger = field(init=False)
+    _stack: ExitStack = field(init=False, default_factory=ExitStack)
+
+    def __enter__(self) -> Self:
+        with ExitStack() as undo:
+            undo.callback(self._stack.close)
+            shutil.rmtree(self.home, ignore_errors=True)
+            self.home.mkdir(parents=True)
+            self.tell("starting two chains, Circle's attestation service and Alpaca's Broker API")
+            world = World(self.scenario) if self.scenario is not None else World()
+            self.world = self._stack.enter_context(world)
+            self.ledger = Ledger.open(f"sqlite:///{self.home / 'ledger.db'}")
+            self._stack.callback(self.ledger.close)
+            self.tell("starting Airflow")
+            self.airflow = LocalAirflow(self.home / "airflow", port=self.port, extra=self._environment())
+            self._stack.enter_context(self.airflow)
+            self.tell(f"Airflow is up: {self.airflow.url}")
+            undo.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _environment(self) -> dict[str, str]:
+        ledger = f'{{"conn_type": "sqlite", "host": "{self.home / "ledger.db"}"}}'
+        environment = self.world.settings_environment() | {"AIRFLOW_CONN_REBALANCING_LEDGER": ledger}
+        return environment | self.extra
+
+    def unpause(self) -> None:
+        """Let the schedule begin, once Airflow has read the DAG.
+
+        :raises AirflowFailed: when it does not get there, with the DAG's import error where there is one.
+        """
+        self.airflow.wait_until(self._try_unpause, f"ready to unpause {DAG_ID}: {self.import_errors()}")
+
+    def _try_unpause(self) -> bool:
+        with self.airflow.client() as client:
+            return client.patch(f"/api/v2/dags/{DAG_ID}", json={"is_paused": False}).is_success
+
+    def import_errors(self) -> list[str]:
+        """Return what keeps Airflow from reading a DAG."""
+        with self.airflow.client() as client:
+            errors = client.get("/api/v2/importErrors").raise_for_status().json()["import_errors"]
+            return [error["stack_trace"] for error in errors]
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Return the DAG's runs, newest first, as Airflow's API shows them."""
+        with self.airflow.client() as client:
+            answer = client.get(
+                f"/api/v2/dags/{DAG_ID}/dagRuns", params={"order_by": "-run_after", "limit": 100}
+            )
+            runs: list[dict[str, Any]] = answer.raise_for_status().json()["dag_runs"]
+            return runs
