@@ -20,6 +20,7 @@ PRELOADED: Final = (
     "sqlalchemy.orm",
     "pydantic",
     "eth_utils.address",
+    "eth_hash.backends.pycryptodome",
     "airflow.sdk.execution_time.task_runner",
 )
 

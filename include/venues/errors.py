@@ -29,7 +29,9 @@ class Unavailable(VenueError):
     :param retry_after: seconds the venue wants us to wait, where it said so.
     """
 
-    def __init__(self, message: str, *, request_id: str | None = None, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, request_id: str | None = None, retry_after: float | None = None
+    ) -> None:
         super().__init__(message, request_id=request_id)
         self.retry_after = retry_after
 

@@ -191,6 +191,12 @@ class TestFile:
     def test_example_file__is_valid_and_says_the_defaults(self) -> None:
         assert load_settings({}, ROOT / "settings.example.toml") == load_settings({})
 
+    def test_example_environment__every_variable__is_a_setting_and_the_default(self) -> None:
+        lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
+        environ = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+        assert any(name.startswith("BALLAST_") for name in environ)
+        assert load_settings(environ) == load_settings({})
+
 
 class TestRequiredOnceEnabled:
     @pytest.mark.parametrize("name", [name for name in ENABLED if name != "BALLAST_REBALANCING_ENABLED"])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import uuid
 from base64 import b64encode
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -15,6 +15,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from include.venues import exact_json
 from include.venues.alpaca.errors import AlpacaUnavailable, RateLimited
 from include.venues.alpaca.http import TIMEOUT, USER_AGENT
 from include.venues.alpaca.limiter import retry_after
@@ -237,8 +238,8 @@ def _p256(pem: str) -> EllipticCurvePrivateKey:
 
 def _object(response: httpx.Response) -> dict[str, Any]:
     try:
-        body = json.loads(response.content)
-    except (ValueError, RecursionError):
+        body = exact_json.loads(response.content)
+    except ValueError:
         return {}
     return body if isinstance(body, dict) else {}
 
@@ -261,7 +262,11 @@ def _read_token(body: dict[str, Any], asked_at: datetime) -> _Token:
         )
     if lifetime is None:
         lifetime = UNSTATED_LIFETIME
-    if isinstance(lifetime, bool) or not isinstance(lifetime, int | float) or not lifetime > STOP_EARLY:
+    if (
+        isinstance(lifetime, bool)
+        or not isinstance(lifetime, int | float | Decimal)
+        or not lifetime > STOP_EARLY
+    ):
         raise AlpacaUnavailable("the token endpoint answered with a token that is already over", status=200)
     seconds = min(float(lifetime), LONGEST_LIFETIME)
     return _Token(

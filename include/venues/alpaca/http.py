@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import time
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import httpx
 
+from include.venues import exact_json
 from include.venues.alpaca.errors import (
     AlpacaOutcomeUnknown,
     AlpacaRefused,
@@ -118,7 +117,7 @@ class Session:
         if not response.is_success:
             self._fail("GET", path, response)
         try:
-            return Reply(_json(response), _request_id(response))
+            return Reply(exact_json.loads(response.content), _request_id(response))
         except ValueError:
             raise AlpacaUnavailable(
                 f"GET {path}: {response.status_code} with a body that is not JSON: {_shown(response)}",
@@ -150,7 +149,7 @@ class Session:
         if not response.is_success:
             self._fail("POST", path, response)
         try:
-            return Reply(_json(response), _request_id(response))
+            return Reply(exact_json.loads(response.content), _request_id(response))
         except ValueError:
             raise AlpacaOutcomeUnknown(
                 f"POST {path}: {response.status_code} with a body that is not JSON: {_shown(response)}",
@@ -241,18 +240,6 @@ def _refusal(status: int, problem: _Problem) -> type[AlpacaRefused]:
     return AlpacaRefused
 
 
-def _json(response: httpx.Response) -> Any:
-    """Read a body as JSON, without ever making a binary float of a number."""
-    try:
-        return json.loads(response.content, parse_float=Decimal, parse_constant=_no_constant)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
 def _problem(response: httpx.Response) -> _Problem:
     """Read an error body: code and message, message alone, the travel-rule form, HTML, or nothing."""
     if response.has_redirect_location:
@@ -260,7 +247,7 @@ def _problem(response: httpx.Response) -> _Problem:
         host = "" if response.next_request is None else response.next_request.url.host
         return _Problem(f"is a redirect to {host!r}", None, is_json=False)
     try:
-        body = _json(response)
+        body = exact_json.loads(response.content)
     except ValueError:
         return _Problem(_shown(response), None, is_json=not response.content.strip())
     if not isinstance(body, dict):

@@ -6,15 +6,14 @@ emitted and checked before use (`checks`); whether a message was delivered is as
 
 from __future__ import annotations
 
-import json
 import logging
 import re
-from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self
 
 import httpx
 
+from include.venues import exact_json
 from include.venues.cctp.answers import (
     CCTP_VERSION,
     AttestedMessage,
@@ -31,6 +30,7 @@ from include.venues.errors import Refused, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
+    from decimal import Decimal
 
 __all__ = [
     "AttestationService",
@@ -49,8 +49,6 @@ LONGEST_STAND_DOWN_SECONDS: Final = 3600.0
 _TIMEOUT: Final = httpx.Timeout(10.0, connect=5.0)
 # Other statuses from 400 on also come from proxies and gateways: no proof that the service understood.
 _REFUSALS: Final = frozenset({400, 404, 409, 422})
-# eth_account lifts Python's recursion limit: deep nesting would then end the process and not just the call.
-_MOST_BRACKETS: Final = 5_000
 _TRANSACTION_HASH: Final = re.compile(r"0x[0-9a-fA-F]{64}")
 
 _log = logging.getLogger(__name__)
@@ -247,16 +245,10 @@ def _content(response: httpx.Response) -> object:
     """Read the JSON of a successful answer, with no float in it."""
     if response.status_code != 200:
         raise _failure(response)
-    if response.content.count(b"[") + response.content.count(b"{") > _MOST_BRACKETS:
-        raise _unreadable(response, "too large")
     try:
-        return json.loads(response.content, parse_float=Decimal, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+        return exact_json.loads(response.content)
+    except ValueError as error:
         raise _unreadable(response, "not JSON") from error
-
-
-def _no_constant(name: str) -> object:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _failure(response: httpx.Response) -> Refused | Unavailable:

@@ -1,6 +1,6 @@
 """The connection types of Ballast, as Airflow's connection form shows them.
 
-The hooks themselves live in `plugins/ballast/hooks.py`. Secrets go into a connection's password, which Airflow
+The hooks themselves live in `plugins/ballast/hooks.py`. Secrets go into a password, which Airflow
 encrypts at rest and masks in its pages and logs; nothing secret belongs into the extra fields.
 """
 
@@ -29,7 +29,7 @@ _ALPACA: dict[str, Any] = {
                 "enum": ["key_pair", "client_credentials"],
                 "default": "key_pair",
             },
-            "description": "Whether login and password are an API key pair, or an OAuth2 client and its secret.",
+            "description": "Whether login and password are a key pair, or an OAuth2 client and its secret.",
         },
         "token_url": {
             "label": "Token URL",
