@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from include.check import Switch
 from include.domain.amounts import plain, to_base_units
-from include.domain.plan import is_stale
+from include.domain.plan import plan
 from include.ledger.ledger import AssetClaimed, SnapshotOutdated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from include.domain.decision import PlannedOperation
     from include.domain.operation import OperationKind
     from include.ledger.ledger import Ledger
     from include.ledger.records import Operation
@@ -61,7 +62,7 @@ def claim(
     """
     if switch is not Switch.HALT:
         _adopt(ledger, kind, run_id, is_running)
-    if switch is Switch.RUN and settings.rebalancing_enabled:
+    if switch is Switch.RUN:
         _open_planned(ledger, settings, kind, check_id=check_id, run_id=run_id, now=now)
     mine = [
         operation for operation in ledger.operations(only_open=True, kind=kind) if operation.run_id == run_id
@@ -80,27 +81,44 @@ def _adopt(ledger: Ledger, kind: OperationKind, run_id: str, is_running: Callabl
 def _open_planned(
     ledger: Ledger, settings: Settings, kind: OperationKind, *, check_id: str, run_id: str, now: datetime
 ) -> None:
-    snapshot = ledger.snapshot(check_id)
-    planned = [
-        decision.operation
+    planned = {
+        decision.asset
         for decision in ledger.decisions(check_id)
         if decision.operation is not None and decision.operation.kind is kind
-    ]
-    if planned and is_stale(snapshot, settings.max_snapshot_age, now):
-        log.warning("nothing is opened: the snapshot of %s is stale", snapshot.taken_at)
+    }
+    if not planned:
         return
-    for operation in planned:
-        try:
-            opened = ledger.claim(
-                kind=kind,
-                asset=operation.asset,
-                amount=to_base_units(operation.amount, kind.decimals),
-                decimals=kind.decimals,
-                check_id=check_id,
-                run_id=run_id,
-                taken_at=snapshot.taken_at,
-            )
-        except (AssetClaimed, SnapshotOutdated) as refused:
-            log.info("%s %s is not opened: %s", kind, operation.asset, refused)
-        else:
-            log.info("operation %s is opened: %s %s", opened.id, kind, operation.asset)
+    # Planned again with what is open, settled and allowed by now: what is still planned is still right.
+    snapshot = ledger.snapshot(check_id)
+    decisions = plan(
+        snapshot,
+        settings.policy(may_start=True, selected=frozenset(planned)),
+        ledger.open_operations(),
+        settled=ledger.settled(),
+        now=now,
+    )
+    for decision in decisions:
+        if decision.operation is not None:
+            _open(ledger, decision.operation, check_id=check_id, run_id=run_id, taken_at=snapshot.taken_at)
+        elif decision.asset in planned:
+            log.info("%s is not moved after all: %s: %s", decision.asset, decision.reason, decision.detail)
+
+
+def _open(
+    ledger: Ledger, operation: PlannedOperation, *, check_id: str, run_id: str, taken_at: datetime
+) -> None:
+    kind = operation.kind
+    try:
+        opened = ledger.claim(
+            kind=kind,
+            asset=operation.asset,
+            amount=to_base_units(operation.amount, kind.decimals),
+            decimals=kind.decimals,
+            check_id=check_id,
+            run_id=run_id,
+            taken_at=taken_at,
+        )
+    except (AssetClaimed, SnapshotOutdated) as refused:
+        log.info("%s %s is not opened: %s", kind, operation.asset, refused)
+    else:
+        log.info("operation %s is opened: %s %s", opened.id, kind, operation.asset)

@@ -179,7 +179,7 @@ def _ratio(inventory: Inventory | None) -> str:
 
 
 def _conservation(before: Holdings, after: Holdings) -> list[str]:
-    """Add up everything there is of each asset: the same at the end as at the start, to the last base unit."""
+    """Add up everything there is of each asset: it has to be what it was, to the last base unit."""
     lines = ["Conservation, over all places (fees included)"]
     for asset in before:
         places = ", ".join(f"{plain(amount)} {place}" for place, amount in after[asset].items() if amount)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from include.ledger.ledger import Ledger
+from include.sandbox.scenario import DEFAULT, Scenario
 from include.sandbox.world import World
 from scripts.astro_settings import ROOT
 from scripts.local_airflow import LocalAirflow
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from include.sandbox.scenario import Scenario
+    from include.sandbox.attestation_rules import AttestationSettings
 
 DAG_ID = "rebalancing"
 RUN = ROOT / ".run"
@@ -28,12 +29,14 @@ class LocalBallast:
 
     :param home: where logs, Airflow's database and the ledger are; emptied at the start.
     :param tell: told of each step of the start.
+    :param attestation: how Circle's service behaves at first.
     :param extra: environment variables that win over those of the world.
     """
 
     home: Path
     tell: Callable[[str], None]
-    scenario: Scenario | None = None
+    scenario: Scenario = DEFAULT
+    attestation: AttestationSettings | None = None
     port: int | None = None
     extra: dict[str, str] = field(default_factory=dict)
     world: World = field(init=False)
@@ -47,8 +50,7 @@ class LocalBallast:
             shutil.rmtree(self.home, ignore_errors=True)
             self.home.mkdir(parents=True)
             self.tell("starting two chains, Circle's attestation service and Alpaca's Broker API")
-            world = World(self.scenario) if self.scenario is not None else World()
-            self.world = self._stack.enter_context(world)
+            self.world = self._stack.enter_context(World(self.scenario, attestation=self.attestation))
             self.ledger = Ledger.open(f"sqlite:///{self.home / 'ledger.db'}")
             self._stack.callback(self.ledger.close)
             self.tell("starting Airflow")

@@ -70,7 +70,7 @@ class Ledger:
 
     @classmethod
     def open(cls, url: str, *, now: Callable[[], datetime] = utc_now) -> Ledger:
-        """Open the ledger at a database URL. A new SQLite file gets its tables; any other must be up to date.
+        """Open the ledger at a database URL. A SQLite file is brought up to date; a server must be already.
 
         :raises LedgerOutdated: when `python -m include.ledger migrate` has to be run first.
         """

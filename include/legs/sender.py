@@ -160,8 +160,8 @@ class Sender:
         if too_soon or len(transactions) > MOST_BUMPS:
             return transactions
         chain = self.step.venues.chain(self.network)
-        if chain.nonce(newest.sender) < newest.nonce:
-            return transactions  # it waits for a lower nonce, and a higher fee would not help
+        if chain.nonce(newest.sender) != newest.nonce:
+            return transactions  # it waits for a lower nonce, or is mined: a higher fee would not help
         today = chain.fees()
         # Nodes take a replacement from 10 % more on; an eighth more is clearly above.
         fees = Fees(

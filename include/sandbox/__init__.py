@@ -1,0 +1,1 @@
+"""The local world: everything Ballast talks to, on this machine, with real HTTP and real chains."""

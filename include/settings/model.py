@@ -50,8 +50,10 @@ class AssetSettings(BaseModel):
     deviation: NonNegative | None = Field(None, description="Instead of `rebalancing_deviation`.")
     minimum: NonNegative | None = Field(None, description="Smallest amount moved at once, in shares or USDC.")
     maximum: Positive | None = Field(None, description="Largest amount moved at once, in shares or USDC.")
-    vault: VaultId | None = Field(None, description="Raindex vault that holds it on Base; needs `orderbook`.")
-    wrapper: Address | None = Field(None, description="ERC-4626 wrapper whose shares are what is traded.")
+    vault: VaultId | None = Field(None, description="Raindex vault that holds it on Base. Not supported yet.")
+    wrapper: Address | None = Field(
+        None, description="ERC-4626 wrapper whose shares are traded. Not supported yet."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,7 @@ class Settings(BaseModel):
     )
     orderbook: Address | None = Field(
         None,
-        description="Raindex OrderBook (V6) on Base with the vaults. Needed by `assets.<symbol>.vault`.",
+        description="Raindex OrderBook (V6) on Base that holds the vaults. Not supported yet.",
     )
     ethereum_rpc_url: Url | None = Field(
         None,
@@ -198,7 +200,7 @@ class Settings(BaseModel):
         timedelta(minutes=10), description="When an unmined transaction is late."
     )
     worker_patience: Duration = Field(
-        timedelta(seconds=5), description="How long a leg waits in its worker before it defers to a trigger."
+        timedelta(seconds=12), description="How long a leg waits in its worker before it defers to a trigger."
     )
     lease_seconds: int = Field(
         60, ge=10, description="Seconds for which a process that advances an operation keeps others off it."

@@ -349,11 +349,6 @@ class TestAddresses:
                 "assets.MSFT.token",
                 "token_addresses.AAPL",
             ),
-            (
-                {"BALLAST_ASSETS": json.dumps({"AAPL": {"wrapper": AAPL}})},
-                "assets.AAPL.wrapper",
-                "token_addresses.AAPL",
-            ),
         ],
     )
     def test_load__one_address_with_two_meanings__names_both(
@@ -378,15 +373,21 @@ class TestAddresses:
         (problem,) = problems({"BALLAST_ASSETS": json.dumps({"USDC": {"token": AAPL}})})
         assert problem.startswith("assets.USDC.token: must not be given")
 
-    def test_load__vault_without_orderbook__is_an_error(self) -> None:
-        (problem,) = problems({"BALLAST_ASSETS": json.dumps({"USDC": {"vault": "0x" + "ab" * 32}})})
-        assert problem.startswith("assets.USDC.vault: needs orderbook")
+    @pytest.mark.parametrize(
+        ("environ", "setting"),
+        [
+            ({"BALLAST_ORDERBOOK": ORDERBOOK}, "orderbook"),
+            ({"BALLAST_ASSETS": json.dumps({"USDC": {"vault": "0x" + "ab" * 32}})}, "assets.USDC.vault"),
+            ({"BALLAST_ASSETS": json.dumps({"AAPL": {"wrapper": WRAPPER}})}, "assets.AAPL.wrapper"),
+        ],
+    )
+    def test_load__what_nothing_uses_yet__is_refused(self, environ: dict[str, str], setting: str) -> None:
+        (problem,) = problems(ENABLED | environ)
+        assert problem.startswith(f"{setting}: is not supported yet")
 
     @pytest.mark.parametrize("vault", ["0x1", "0x" + "00" * 32, "ab" * 32])
     def test_load__malformed_vault__is_an_error(self, vault: str) -> None:
-        (problem,) = problems(
-            {"BALLAST_ORDERBOOK": ORDERBOOK, "BALLAST_ASSETS": json.dumps({"USDC": {"vault": vault}})}
-        )
+        (problem,) = problems({"BALLAST_ASSETS": json.dumps({"USDC": {"vault": vault}})})
         assert problem.startswith("assets.USDC.vault: ")
 
 
@@ -401,16 +402,13 @@ class TestAsset:
     def test_asset__own_values__win_even_when_zero(self, tmp_path: Path) -> None:
         file = write(
             tmp_path,
-            f"""
-            orderbook = "{ORDERBOOK}"
+            """
             [assets.AAPL]
             enabled = false
             target_ratio = 0
             deviation = 0
             minimum = 0
             maximum = 7.5
-            vault = "0x{"AB" * 32}"
-            wrapper = "{WRAPPER}"
             """,
         )
 
@@ -418,7 +416,6 @@ class TestAsset:
 
         assert (asset.enabled, asset.target_ratio, asset.deviation) == (False, Decimal(0), Decimal(0))
         assert (asset.minimum, asset.maximum) == (Decimal(0), Decimal("7.5"))
-        assert (asset.vault, asset.wrapper) == ("0x" + "ab" * 32, WRAPPER)
 
     @pytest.mark.parametrize("name", list(PROFILES))
     def test_asset__usdc__has_the_contract_of_the_profile(self, name: str) -> None:

@@ -1,0 +1,161 @@
+"""From planned to open: what the claim still refuses when it commits, and what it hands out again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from include.check import Switch
+from include.claim import Assignment, claim
+from include.domain.operation import Leg, OperationKind
+from include.domain.plan import plan
+from include.ledger.records import CheckMode
+from include.settings import Settings, load_settings
+from tests.support.plans import snapshot
+from tests.unit.ledger.conftest import clock, ledger, ledger_url
+
+if TYPE_CHECKING:
+    from include.ledger.ledger import Ledger
+    from tests.support.clock import Clock
+
+__all__ = ["clock", "ledger", "ledger_url"]
+
+AAPL, NVDA = "0x5B38Da6a701c568545dCfcB03FcB875f56beddC4", "0xAb8483F64d9C6d1EcF9b849Ae677dD3315835cb2"
+ENVIRONMENT = {
+    "BALLAST_REBALANCING_ENABLED": "true",
+    "BALLAST_WALLET": "0x0Cf5d9eB57d586dD8dd7ae4e77E5DE24bc98129B",
+    "BALLAST_REDEMPTION_WALLET": "0x16c132440b961597647606D4be8B666b3c5B1e9a",
+    "BALLAST_TOKEN_ADDRESSES": f'{{"AAPL": "{AAPL}", "NVDA": "{NVDA}"}}',
+    "BALLAST_ETHEREUM_RPC_URL": "http://127.0.0.1:1",
+    "BALLAST_BASE_RPC_URL": "http://127.0.0.1:2",
+}
+MINT = OperationKind.MINT
+
+
+def settings(**changes: str) -> Settings:
+    return load_settings(
+        environ=ENVIRONMENT | {f"BALLAST_{name.upper()}": value for name, value in changes.items()}
+    )
+
+
+def checked(ledger: Ledger, clock: Clock, chosen: Settings, run_id: str = "run-1") -> str:
+    """Record a check that plans a mint of both stocks."""
+    taken = snapshot(clock(), AAPL=(Decimal(10), Decimal(90)), NVDA=(Decimal(5), Decimal(95)))
+    decisions = plan(
+        taken,
+        chosen.policy(may_start=True),
+        ledger.open_operations(),
+        settled=ledger.settled(),
+        now=clock(),
+    )
+    ledger.record_check(taken.id, run_id, CheckMode.LIVE, taken, decisions)
+    return taken.id
+
+
+def claimed(
+    ledger: Ledger, clock: Clock, chosen: Settings, check_id: str, **values: Any
+) -> list[tuple[str, str]]:
+    values = {"run_id": "run-1", "switch": Switch.RUN, "is_running": lambda _run: True} | values
+    assignments = claim(ledger, chosen, MINT, check_id=check_id, now=clock(), **values)
+    return [(one.asset, one.label) for one in assignments]
+
+
+BOTH = [("AAPL", "40 AAPL shares"), ("NVDA", "45 NVDA shares")]
+
+
+def test_claim__planned_and_free__opens_both(ledger: Ledger, clock: Clock) -> None:
+    check_id = checked(ledger, clock, settings())
+    assert sorted(claimed(ledger, clock, settings(), check_id)) == BOTH
+
+
+def test_claim__twice__hands_out_the_same(ledger: Ledger, clock: Clock) -> None:
+    check_id = checked(ledger, clock, settings())
+    first = claimed(ledger, clock, settings(), check_id)
+    clock.pass_(seconds=5)
+    assert claimed(ledger, clock, settings(), check_id) == first
+    assert len(ledger.operations()) == 2
+
+
+def test_claim__snapshot_gone_stale__opens_nothing(ledger: Ledger, clock: Clock) -> None:
+    check_id = checked(ledger, clock, settings())
+    clock.pass_(seconds=61)
+    assert claimed(ledger, clock, settings(), check_id) == []
+
+
+@pytest.mark.parametrize("switch", [Switch.DRAIN, Switch.HALT])
+def test_claim__switch_turned_since_the_check__opens_nothing(
+    ledger: Ledger, clock: Clock, switch: Switch
+) -> None:
+    check_id = checked(ledger, clock, settings())
+    assert claimed(ledger, clock, settings(), check_id, switch=switch) == []
+
+
+def test_claim__disabled_since_the_check__opens_nothing(ledger: Ledger, clock: Clock) -> None:
+    check_id = checked(ledger, clock, settings())
+    assert claimed(ledger, clock, settings(rebalancing_enabled="false"), check_id) == []
+
+
+def test_claim__one_asset_disabled_since__opens_the_other(ledger: Ledger, clock: Clock) -> None:
+    check_id = checked(ledger, clock, settings())
+    chosen = settings(assets='{"AAPL": {"enabled": false}}')
+    assert claimed(ledger, clock, chosen, check_id) == BOTH[1:]
+
+
+def test_claim__limit_reached_since_the_check__opens_up_to_it(ledger: Ledger, clock: Clock) -> None:
+    check_id = checked(ledger, clock, settings())
+    assert claimed(ledger, clock, settings(max_open_operations="1"), check_id) == BOTH[1:]
+
+
+def test_claim__asset_claimed_by_another_run__is_left_to_it(ledger: Ledger, clock: Clock) -> None:
+    first, second = checked(ledger, clock, settings()), checked(ledger, clock, settings(), "run-2")
+    assert len(claimed(ledger, clock, settings(), first)) == 2
+    assert claimed(ledger, clock, settings(), second, run_id="run-2") == []
+
+
+def test_claim__settled_since_the_check__is_not_done_again(ledger: Ledger, clock: Clock) -> None:
+    first, second = checked(ledger, clock, settings()), checked(ledger, clock, settings(), "run-2")
+    claimed(ledger, clock, settings(), first)
+    clock.pass_(seconds=5)
+    for operation in ledger.operations():
+        with ledger.lease(operation.id, "test", timedelta(minutes=1)) as lease:
+            lease.finish(Leg.MINT, amount_out=operation.amount)
+    assert claimed(ledger, clock, settings(), second, run_id="run-2") == []
+    assert len(ledger.operations()) == 2
+
+
+def test_claim__what_a_dead_run_left__is_adopted_once(ledger: Ledger, clock: Clock) -> None:
+    check_id = checked(ledger, clock, settings())
+    claimed(ledger, clock, settings(), check_id)
+    taken_over = claimed(
+        ledger, clock, settings(), check_id, run_id="run-2", is_running=lambda run: run != "run-1"
+    )
+    assert sorted(taken_over) == BOTH
+    assert claimed(ledger, clock, settings(), check_id, run_id="run-3") == []
+
+
+def test_claim__halted__adopts_nothing(ledger: Ledger, clock: Clock) -> None:
+    check_id = checked(ledger, clock, settings())
+    claimed(ledger, clock, settings(), check_id)
+    values = {"run_id": "run-2", "switch": Switch.HALT, "is_running": lambda _run: False}
+    assert claimed(ledger, clock, settings(), check_id, **values) == []
+
+
+def test_assignment__usdc__is_named_so(ledger: Ledger, clock: Clock) -> None:
+    check_id = checked(ledger, clock, settings())
+    operation = ledger.claim(
+        kind=OperationKind.USDC_ALPACA_TO_BASE,
+        asset="USDC",
+        amount=4_000_500_000,
+        decimals=6,
+        check_id=check_id,
+        run_id="run-1",
+        taken_at=clock(),
+    )
+    assert Assignment.of(operation).to_dict() == {
+        "operation_id": operation.id,
+        "asset": "USDC",
+        "label": "4000.5 USDC",
+    }
