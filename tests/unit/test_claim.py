@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +18,8 @@ from tests.support.plans import snapshot
 from tests.unit.ledger.conftest import clock, ledger, ledger_url
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from include.ledger.ledger import Ledger
     from tests.support.clock import Clock
 
@@ -56,10 +58,25 @@ def checked(ledger: Ledger, clock: Clock, chosen: Settings, run_id: str = "run-1
 
 
 def claimed(
-    ledger: Ledger, clock: Clock, chosen: Settings, check_id: str, **values: Any
+    ledger: Ledger,
+    clock: Clock,
+    chosen: Settings,
+    check_id: str,
+    *,
+    run_id: str = "run-1",
+    switch: Switch = Switch.RUN,
+    is_running: Callable[[str], bool] = lambda _run: True,
 ) -> list[tuple[str, str]]:
-    values = {"run_id": "run-1", "switch": Switch.RUN, "is_running": lambda _run: True} | values
-    assignments = claim(ledger, chosen, MINT, check_id=check_id, now=clock(), **values)
+    assignments = claim(
+        ledger,
+        chosen,
+        MINT,
+        check_id=check_id,
+        run_id=run_id,
+        switch=switch,
+        is_running=is_running,
+        now=clock(),
+    )
     return [(one.asset, one.label) for one in assignments]
 
 
@@ -139,8 +156,16 @@ def test_claim__what_a_dead_run_left__is_adopted_once(ledger: Ledger, clock: Clo
 def test_claim__halted__adopts_nothing(ledger: Ledger, clock: Clock) -> None:
     check_id = checked(ledger, clock, settings())
     claimed(ledger, clock, settings(), check_id)
-    values = {"run_id": "run-2", "switch": Switch.HALT, "is_running": lambda _run: False}
-    assert claimed(ledger, clock, settings(), check_id, **values) == []
+    halted = claimed(
+        ledger,
+        clock,
+        settings(),
+        check_id,
+        run_id="run-2",
+        switch=Switch.HALT,
+        is_running=lambda _run: False,
+    )
+    assert halted == []
 
 
 def test_assignment__usdc__is_named_so(ledger: Ledger, clock: Clock) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import runpy
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, inspect, text
 
 from include.ledger.__main__ import main
 from include.ledger.database import (
     LedgerOutdated,
+    _alembic,
     is_current,
     migrate,
     open_engine,
@@ -37,6 +40,12 @@ def test_migrations__up_to_head__give_exactly_the_schema(ledger: Ledger) -> None
 def test_migrate__again__changes_nothing(ledger: Ledger) -> None:
     migrate(ledger.engine)
     assert is_current(ledger.engine)
+
+
+def test_downgrade__leaves_nothing_behind(ledger: Ledger) -> None:
+    with ledger.engine.connect().execution_options(writes=True) as connection, connection.begin():
+        command.downgrade(_alembic(connection), "base")
+    assert inspect(ledger.engine).get_table_names() == ["alembic_version"]
 
 
 def test_require_current__empty_database__says_what_to_do(tmp_path: Path) -> None:
@@ -68,6 +77,15 @@ def test_main__migrate__makes_the_tables(tmp_path: Path, capsys: pytest.CaptureF
     assert main(["migrate", url]) == 0
     assert is_current(open_engine(url))
     assert "up to date" in capsys.readouterr().out
+
+
+def test_command__as_a_program__makes_the_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    monkeypatch.setattr("sys.argv", ["include.ledger", "migrate", url])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("include.ledger", run_name="__main__")
+    assert ended.value.code == 0
+    assert is_current(open_engine(url))
 
 
 def test_writing__an_exception__rolls_everything_back(ledger: Ledger, clock: Clock) -> None:
