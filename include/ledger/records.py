@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from include.domain.amounts import from_base_units
 from include.domain.operation import Leg, OperationKind, OperationStatus
@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from datetime import datetime
     from decimal import Decimal
 
-    from include.ledger.schema import EffectRow, LegRow, OperationRow, TransactionRow
+    from include.ledger.schema import Base, EffectRow, LegRow, OperationRow, TransactionRow
+
+
+T = TypeVar("T")
+
+
+def _copied(record: type[T], row: Base, **converted: Any) -> T:
+    """Build a record from the columns of the same names, but for those that are converted."""
+    names = record.__dataclass_fields__  # type: ignore[attr-defined]  # every record here is a dataclass
+    return record(**{name: converted.get(name, getattr(row, name)) for name in names})
 
 
 class EffectStatus(StrEnum):
@@ -63,22 +72,7 @@ class Operation:
     @classmethod
     def of(cls, row: OperationRow) -> Operation:
         """Copy a row."""
-        return cls(
-            id=row.id,
-            kind=OperationKind(row.kind),
-            asset=row.asset,
-            amount=row.amount,
-            decimals=row.decimals,
-            status=OperationStatus(row.status),
-            check_id=row.check_id,
-            run_id=row.run_id,
-            opened_at=row.opened_at,
-            closed_at=row.closed_at,
-            outcome=row.outcome,
-            delivered=row.delivered,
-            base_block=row.base_block,
-            ethereum_block=row.ethereum_block,
-        )
+        return _copied(cls, row, kind=OperationKind(row.kind), status=OperationStatus(row.status))
 
     @property
     def quantity(self) -> Decimal:
@@ -106,20 +100,7 @@ class LegState:
     @classmethod
     def of(cls, row: LegRow) -> LegState:
         """Copy a row."""
-        return cls(
-            operation_id=row.operation_id,
-            name=Leg(row.name),
-            position=row.position,
-            amount_in=row.amount_in,
-            amount_out=row.amount_out,
-            notes=dict(row.notes),
-            started_at=row.started_at,
-            done_at=row.done_at,
-            waiting_for=row.waiting_for,
-            waiting_since=row.waiting_since,
-            due_at=row.due_at,
-            attention=row.attention,
-        )
+        return _copied(cls, row, name=Leg(row.name), notes=dict(row.notes))
 
     @property
     def is_done(self) -> bool:
@@ -147,20 +128,7 @@ class Effect:
     @classmethod
     def of(cls, row: EffectRow) -> Effect:
         """Copy a row."""
-        return cls(
-            id=row.id,
-            operation_id=row.operation_id,
-            leg=row.leg,
-            name=row.name,
-            attempt=row.attempt,
-            status=EffectStatus(row.status),
-            irreversible=row.irreversible,
-            intent=dict(row.intent),
-            reference=row.reference,
-            detail=row.detail,
-            intended_at=row.intended_at,
-            sent_at=row.sent_at,
-        )
+        return _copied(cls, row, status=EffectStatus(row.status), intent=dict(row.intent))
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,16 +150,4 @@ class StoredTransaction:
     @classmethod
     def of(cls, row: TransactionRow) -> StoredTransaction:
         """Copy a row."""
-        return cls(
-            hash=row.hash,
-            effect_id=row.effect_id,
-            chain_id=row.chain_id,
-            sender=row.sender,
-            nonce=row.nonce,
-            raw=row.raw,
-            gas=row.gas,
-            max_fee_per_gas=row.max_fee_per_gas,
-            max_priority_fee_per_gas=row.max_priority_fee_per_gas,
-            signed_at=row.signed_at,
-            signed_at_block=row.signed_at_block,
-        )
+        return _copied(cls, row)

@@ -84,23 +84,22 @@ class Bridge(Step):
 
     def _burn(self) -> Receipt | Wait:
         sender = Sender(self, self.source)
-        burn = sender.stored(BURN)
-        if burn is None or burn.status is EffectStatus.NOT_DONE:
-            approved = self._approve(sender)
-            if isinstance(approved, Wait):
-                return approved
-        # Where to search later, should somebody else deliver the message.
-        intent = {} if burn else {"destination_block": self.venues.chain(self.destination).head().number}
-        return sender.send(BURN, self._burn_call, irreversible=True, intent=intent)
+        if not sender.is_new(BURN):
+            return sender.send(BURN, self._burn_call, irreversible=True)
+        approved = self._approve(sender)
+        if approved is not None:
+            return approved
+        # Where to begin to search, should somebody else deliver the message.
+        head = self.venues.chain(self.destination).head().number
+        return sender.send(BURN, self._burn_call, irreversible=True, intent={"destination_block": head})
 
     def _approve(self, sender: Sender) -> Wait | None:
         """Grant the messenger a standing allowance, once; it burns only what its caller tells it to."""
         facts = self.venues.facts(self.source)
         stored = sender.stored(APPROVE)
-        pending = stored is not None and not stored.status.is_resolved
-        if not pending and self._allowance() >= self.amount:
-            return None
-        if not pending:
+        if stored is None or stored.status.is_resolved:
+            if self._allowance() >= self.amount:
+                return None
             self._require_way()
         outcome = sender.send(
             APPROVE,
@@ -235,11 +234,10 @@ class Bridge(Step):
 
     def _receive(self, burnt: Receipt, attestation: Attestation) -> Done | Wait:
         sender = Sender(self, self.destination)
-        own = sender.stored(RECEIVE)
         # What was signed has to be resolved first; its nonce is spent either way.
-        if (own is None or own.status is EffectStatus.NOT_DONE) and self._is_delivered(attestation):
-            return self._delivered_by_another(attestation)
-        if own is None or own.status is EffectStatus.NOT_DONE:
+        if sender.is_new(RECEIVE):
+            if self._is_delivered(attestation):
+                return self._delivered_by_another(attestation)
             head = self.venues.chain(self.destination).head().number
             if is_expired(attestation.message, head, EXPIRY_MARGIN_BLOCKS):
                 return self._reattest(burnt, attestation)

@@ -71,7 +71,7 @@ class Sender:
         :raises Refused: when the simulation reverts, so that nothing is signed; or when a former attempt
             certainly failed, once, so that the caller can look at the world before it is tried again.
         """
-        effect = self.step.lease.effect(self.step.leg, name)
+        effect = self.stored(name)
         if effect is None or effect.status is EffectStatus.NOT_DONE:
             call = build()
             effect = self._sign(
@@ -90,6 +90,11 @@ class Sender:
     def stored(self, name: str) -> Effect | None:
         """Return the newest attempt of a transaction, if it was ever signed."""
         return self.step.lease.effect(self.step.leg, name)
+
+    def is_new(self, name: str) -> bool:
+        """Tell whether `send` would sign: there was no attempt yet, or the last one certainly failed."""
+        effect = self.stored(name)
+        return effect is None or effect.status is EffectStatus.NOT_DONE
 
     # -- signing ---------------------------------------------------------------------------------------
 

@@ -1,0 +1,83 @@
+"""
+### Keeps the market maker's inventory in balance.
+
+Every run looks once at what is held as shares and dollars at Alpaca, and as tokens and USDC on Base. An asset
+that has left its band is moved back to its target: shares are minted into tokens, tokens are redeemed into
+shares, USDC crosses through Circle's CCTP. Runs overlap; what is on its way already is left alone.
+
+- **To see what it would do**, trigger it with `dry_run`, for all assets or those you choose. Nothing moves.
+- **To stop it**, set the Variable `rebalancing_switch`: `drain` finishes what is under way and starts nothing
+  new, `halt` stops everything where it is, `run` goes on. Do not pause the DAG for that: what is under way is
+  then stuck until you unpause it, and nothing says so.
+- **What is under way** is in the Variables `rebalancing_in_progress_<asset>`. They only show it.
+- **After a failed or killed run** there is nothing to clean up: the next run takes its operations over.
+- **A backfill** decides again on the balances recorded at its time, and moves nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from airflow.sdk import DAG, Param, chain, task, task_group
+
+from ballast import tasks
+from ballast.operators import OPERATORS
+from include.domain.operation import OperationKind
+from include.settings import load_settings
+
+if TYPE_CHECKING:
+    from airflow.sdk import XComArg
+
+CHECKS, OPERATIONS = "rebalancing_check", "rebalancing_operations"  # pools
+RETRIES = {"retries": 3, "retry_delay": timedelta(seconds=10), "retry_exponential_backoff": 2}
+
+settings = load_settings()  # a wrong setting is an import error that names it
+
+
+def push(kind: OperationKind, operations: XComArg) -> None:
+    """Add a group of tasks for each operation of a kind: one task a leg, named after what it moves."""
+
+    @task_group(group_id=kind.value)
+    def legs(operation: dict[str, str]) -> None:
+        """Push one operation until its money has arrived."""
+        label = "{{ task.operation['label'] }}"
+        chain(
+            *(
+                OPERATORS[leg](
+                    task_id=leg.value, operation=operation, pool=OPERATIONS, map_index_template=label
+                )
+                for leg in kind.legs
+            )
+        )
+
+    legs.expand(operation=operations)
+
+
+with DAG(
+    dag_id="rebalancing",
+    description="Brings every asset that has left its band back to its target",
+    schedule=settings.rebalancing_check_interval,
+    start_date=datetime(2025, 1, 1, tzinfo=UTC),
+    catchup=False,
+    is_paused_upon_creation=True,
+    # A run lasts as long as its operations, and an asset has one at most: a check always finds a place.
+    max_active_runs=max(16, len(settings.symbols) + 2),
+    default_args=RETRIES,
+    params={
+        "dry_run": Param(False, type="boolean", description="Decide everything and move nothing."),
+        "assets": Param(
+            [],
+            type="array",
+            items={"type": "string", "enum": [*settings.symbols]},
+            examples=[*settings.symbols],
+            description="The only assets that this run may move. Empty: all.",
+        ),
+    },
+    tags=["ballast"],
+    doc_md=__doc__,
+):
+    checked = task(task_id="check", pool=CHECKS, execution_timeout=timedelta(minutes=5))(tasks.check)()
+    for kind in OperationKind:
+        claim = task(task_id=f"claim_{kind.value}")(tasks.claim)
+        push(kind, claim(kind.value, checked))  # type: ignore[arg-type]  # it stands for what check returns

@@ -1,0 +1,1 @@
+"""The Airflow side of Ballast: hooks, operators, triggers and tasks, all thin."""

@@ -1,0 +1,274 @@
+"""One operator for each leg: the loop around `include.legs.leg.advance`, and the deferral while it waits."""
+
+# ruff: noqa: PLC0415 - what is heavy is imported where it is used: every task's process reads this file
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from airflow.sdk import BaseOperator, BaseOperatorLink
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from ballast import progress
+from ballast.hooks import open_book
+from ballast.switch import SWITCH, read_switch
+from ballast.triggers import ConditionTrigger, SwitchTrigger
+from include.domain.operation import Leg, OperationKind, OperationStatus
+from include.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow.sdk import Context
+    from airflow.sdk.types import TaskInstanceKey
+
+    from include.book import Book
+    from include.legs.leg import Closed, Done, Outcome, Wait
+    from include.profiles import Chain, Profile
+
+HALT_POLL: Final = timedelta(seconds=5)
+LOST_POLL: Final = timedelta(seconds=3)
+LONGEST_SLEEP: Final = timedelta(minutes=10)
+"""So often a leg looks for itself, whatever its trigger sees."""
+SHORT_WAIT: Final = timedelta(seconds=30)
+"""What is polled less often than this is not near: no worker waits for it."""
+SHORTEST_PAUSE: Final = 0.5
+LONGEST_PAUSE: Final = 1.0
+"""Seconds between two looks while a worker waits."""
+
+
+class TransactionLink(BaseOperatorLink):
+    """A button that opens the leg's transaction in the chain's explorer."""
+
+    name = "Transaction"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Return the page's address, or nothing. Airflow asks in the worker, when the task ends."""
+        return getattr(operator, "transaction_url", "")
+
+
+class LegOperator(BaseOperator):
+    """Pushes one leg of one operation until its money has arrived.
+
+    Entering, trying again and waking up are the same: ask the ledger and the world, do the next thing. While
+    the leg waits for something far, the task is deferred and holds no worker. There is nothing to undo when a
+    task is killed, so there is no `on_kill`: what was sent is in the ledger, and whoever comes next goes on.
+
+    :param operation: the JSON form of an `include.claim.Assignment`.
+    """
+
+    leg: ClassVar[Leg]
+    template_fields: Sequence[str] = ("operation",)
+    operator_extra_links = (TransactionLink(),)
+    ui_color = "#e8f0fb"
+
+    def __init__(self, *, operation: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.operation = operation
+        self.transaction_url = ""
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Push the leg."""
+        return self._push(context)
+
+    def resume(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Push the leg again. What the trigger says is not looked at."""
+        return self._push(context)
+
+    def resume_execution(
+        self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context
+    ) -> dict[str, Any]:
+        """Push the leg again, also when its trigger failed: that is as good a reason to look as any."""
+        if next_method != "resume":
+            self.log.error("the trigger of this leg failed, so the leg looks for itself: %s", next_kwargs)
+        return self._push(context)
+
+    def _push(self, context: Context) -> dict[str, Any]:
+        settings = load_settings()
+        with open_book(settings) as book:
+            return self._until_done(book, self._owner(context))
+
+    def _until_done(self, book: Book, owner: str) -> dict[str, Any]:
+        """Advance until the leg is done; leaves by an exception where it is deferred, skipped or failed."""
+        from include.check import Switch
+        from include.legs.leg import Done, Wait
+
+        patience = _Patience(book)
+        while True:
+            if read_switch() is Switch.HALT:
+                self._defer_until_resumed(book)
+            outcome = self._step(book, owner)
+            progress.show(book.ledger, [self.operation["asset"]])
+            if isinstance(outcome, Done):
+                return self._done(book, outcome)
+            if not isinstance(outcome, Wait):
+                raise self._closed(outcome)
+            if self._is_news(outcome):
+                patience.renew()
+            if not patience.spend_on(outcome):
+                self._defer(book, outcome)
+
+    def _step(self, book: Book, owner: str) -> Outcome:
+        """Advance once."""
+        from include.ledger.lease import LeaseLost
+        from include.legs.conditions import Until
+        from include.legs.leg import Wait, advance
+        from include.legs.registry import STEPS
+
+        try:
+            return advance(book, self.operation["operation_id"], STEPS[self.leg], owner)
+        except LeaseLost as lost:
+            self.log.warning("%s", lost)
+            until = Until.at(book.venues.now() + LOST_POLL)
+            return Wait(until, LOST_POLL, "somebody else to finish a step", LONGEST_SLEEP)
+
+    def _is_news(self, wait: Wait) -> bool:
+        """Tell whether this is another wait than the last one, and log it once if so."""
+        told = (wait.reason, wait.attention)
+        if told == getattr(self, "_told", None):
+            return False
+        self._told = told
+        self.log.info("%s waits for %s", self.operation["label"], wait.reason)
+        if wait.attention:
+            self.log.error("%s: a person is needed: %s", self.operation["label"], wait.attention)
+        return True
+
+    def _defer(self, book: Book, wait: Wait) -> None:
+        wake_at = book.venues.now() + LONGEST_SLEEP
+        if wait.wake_at is not None:
+            wake_at = min(wake_at, wait.wake_at)
+        self.defer(
+            trigger=ConditionTrigger(
+                condition=wait.condition.to_dict(),
+                every=wait.every.total_seconds(),
+                wake_at=wake_at.isoformat(),
+                operation_id=self.operation["operation_id"],
+            ),
+            method_name="resume",
+        )
+
+    def _defer_until_resumed(self, book: Book) -> None:
+        self.log.info("%s waits for the switch %s to leave halt", self.operation["label"], SWITCH)
+        self.defer(
+            trigger=SwitchTrigger(
+                every=HALT_POLL.total_seconds(),
+                wake_at=(book.venues.now() + LONGEST_SLEEP).isoformat(),
+                operation_id=self.operation["operation_id"],
+            ),
+            method_name="resume",
+        )
+
+    def _done(self, book: Book, done: Done) -> dict[str, Any]:
+        from include.domain.amounts import from_base_units, plain
+
+        operation = book.ledger.operation(self.operation["operation_id"])
+        amount = plain(from_base_units(done.amount, operation.decimals))
+        if done.proof.startswith("0x"):
+            chain = explorer(book.settings.chains, self.leg, operation.kind)
+            self.transaction_url = chain.transaction_url(done.proof)
+        self.log.info("%s: %s is done, %s arrived: %s", self.operation["label"], self.leg, amount, done.proof)
+        return {"operation": operation.id, "asset": operation.asset, "amount": amount, "proof": done.proof}
+
+    def _closed(self, closed: Closed) -> AirflowFailException | AirflowSkipException:
+        """Return how a task ends that has nothing left to push: failed if the operation was cancelled."""
+        message = f"{self.operation['label']}: the operation is {closed.status}: {closed.outcome}"
+        if closed.status is OperationStatus.CANCELLED:
+            return AirflowFailException(message)
+        self.log.warning("nothing is left to do: %s", message)
+        return AirflowSkipException(message)
+
+    @staticmethod
+    def _owner(context: Context) -> str:
+        ti = context["ti"]
+        return f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}/try{ti.try_number}"
+
+
+class _Patience:
+    """How much longer this worker waits before its task is deferred, as a deferral costs seconds itself."""
+
+    def __init__(self, book: Book) -> None:
+        self._venues = book.venues
+        self._seconds = book.settings.worker_patience.total_seconds()
+        self._end = 0.0
+
+    def renew(self) -> None:
+        """Begin again, for another wait."""
+        self._end = time.monotonic() + self._seconds
+
+    def spend_on(self, wait: Wait) -> bool:
+        """Wait here, and tell whether it is worth advancing again; if not, it is time to defer."""
+        from include.legs.conditions import Until
+
+        if isinstance(wait.condition, Until):
+            pause = (datetime.fromisoformat(wait.condition.moment) - self._venues.now()).total_seconds()
+            pause = max(pause, SHORTEST_PAUSE)
+        elif wait.every < SHORT_WAIT:
+            pause = min(max(wait.every.total_seconds() / 4, SHORTEST_PAUSE), LONGEST_PAUSE)
+        else:
+            return False
+        while time.monotonic() + pause <= self._end:
+            time.sleep(pause)
+            if self._holds(wait):
+                return True
+        return False
+
+    def _holds(self, wait: Wait) -> bool:
+        from include.venues.errors import VenueError
+
+        try:
+            return wait.condition.holds(self._venues)
+        except VenueError:
+            return False  # the leg, or the trigger, will say so
+
+
+def explorer(profile: Profile, leg: Leg, kind: OperationKind) -> Chain:
+    """Return the chain that the transaction proving a leg is on."""
+    on_base = leg in (Leg.MINT, Leg.REDEEM) or (
+        leg is Leg.BRIDGE and kind is OperationKind.USDC_ALPACA_TO_BASE
+    )
+    return profile.base if on_base else profile.ethereum
+
+
+class AlpacaMintOperator(LegOperator):
+    """Shares at Alpaca become tokens in the wallet."""
+
+    leg = Leg.MINT
+
+
+class AlpacaRedeemOperator(LegOperator):
+    """Tokens in the wallet become shares at Alpaca."""
+
+    leg = Leg.REDEEM
+
+
+class AlpacaWithdrawOperator(LegOperator):
+    """USDC leaves Alpaca for the wallet on Ethereum."""
+
+    leg = Leg.WITHDRAW
+
+
+class CctpBridgeOperator(LegOperator):
+    """USDC is burnt on one chain and minted on the other."""
+
+    leg = Leg.BRIDGE
+
+
+class AlpacaDepositOperator(LegOperator):
+    """USDC leaves the wallet on Ethereum for Alpaca."""
+
+    leg = Leg.DEPOSIT
+
+
+OPERATORS: Final[Mapping[Leg, type[LegOperator]]] = {
+    operator.leg: operator
+    for operator in (
+        AlpacaMintOperator,
+        AlpacaRedeemOperator,
+        AlpacaWithdrawOperator,
+        CctpBridgeOperator,
+        AlpacaDepositOperator,
+    )
+}
+"""Which operator pushes which leg."""

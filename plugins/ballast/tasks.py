@@ -1,0 +1,144 @@
+"""What the tasks of the rebalancing DAG do, apart from pushing legs."""
+
+# ruff: noqa: PLC0415 - what is heavy is imported where it is used: every task's process reads this file
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import get_current_context
+from airflow.sdk.exceptions import AirflowRuntimeError, AirflowSkipException
+
+from ballast import progress
+from ballast.hooks import missing_for_observing, open_ledger, open_venues
+from ballast.switch import read_switch
+from include.domain.operation import OperationKind
+from include.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow.sdk import Context
+
+    from include.check import Checked
+    from include.ledger.ledger import Ledger
+    from include.settings import Settings
+
+log = logging.getLogger(__name__)
+
+NOT_FOUND = 404
+
+
+def check() -> dict[str, Any]:
+    """Look at both venues, decide about every asset, record both, and return a summary.
+
+    In a run of a backfill, decide again on what was recorded at its time; nothing is read and nothing moves.
+    """
+    context, settings = get_current_context(), load_settings()
+    with open_ledger(settings) as ledger:
+        look = _replay if _is_backfill(context) else _look
+        checked = look(settings, ledger, context)
+        kinds = {operation.kind.value for operation in ledger.open_operations()}
+    for decision in checked.decisions:
+        log.info("%s: %s - %s", decision.asset, decision.reason.value, decision.detail)
+    kinds |= {decision.operation.kind.value for decision in checked.decisions if decision.operation}
+    return {
+        "check": checked.id,
+        "mode": checked.mode.value,
+        "decisions": {decision.asset: decision.reason.value for decision in checked.decisions},
+        "kinds": sorted(kinds),
+    }
+
+
+def claim(kind: str, checked: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Open what the check planned of one kind, adopt what dead runs left open, and return both to push.
+
+    Nothing heavy is loaded where there is nothing of this kind.
+
+    :param kind: the value of an `OperationKind`.
+    :param checked: what `check` returned.
+    """
+    if kind not in checked["kinds"]:
+        return []
+    from airflow.configuration import conf
+
+    from include.claim import claim as claim_operations
+    from include.ledger.ledger import utc_now
+    from include.ledger.records import CheckMode
+
+    mode = CheckMode(checked["mode"])
+    if mode in (CheckMode.DRY_RUN, CheckMode.REPLAY):
+        log.info("nothing is claimed: this is a %s", mode.value.replace("_", " "))
+        return []
+    context, settings = get_current_context(), load_settings()
+    with open_ledger(settings) as ledger:
+        assignments = claim_operations(
+            ledger,
+            settings,
+            OperationKind(kind),
+            check_id=checked["check"],
+            run_id=str(context["run_id"]),
+            switch=read_switch(),
+            is_running=lambda run_id: is_running(context, run_id),
+            now=utc_now(),
+        )
+        progress.show(ledger, [assignment.asset for assignment in assignments])
+    most = conf.getint("core", "max_map_length")
+    if len(assignments) > most:
+        # Airflow would fail the task. The rest is adopted by another run, once this one is over.
+        log.warning("Airflow maps over %d at most: %d more have to wait", most, len(assignments) - most)
+    return [assignment.to_dict() for assignment in assignments[:most]]
+
+
+def is_running(context: Context, run_id: str) -> bool:
+    """Tell whether a run of this DAG may still push its operations. One that was deleted may not.
+
+    :raises AirflowRuntimeError: when Airflow could not tell.
+    """
+    ti = context["ti"]
+    try:
+        state = ti.get_dagrun_state(ti.dag_id, run_id)
+    except AirflowRuntimeError as error:
+        if (error.error.detail or {}).get("status_code") == NOT_FOUND:
+            return False
+        raise
+    return state in ("queued", "running")
+
+
+def skip(why: str) -> AirflowSkipException:
+    """Return what skips the task. The page shows the log, and not what is raised."""
+    log.warning("skipped: %s", why)
+    return AirflowSkipException(why)
+
+
+def _is_backfill(context: Context) -> bool:
+    return context["dag_run"].run_type == "backfill"
+
+
+def _look(settings: Settings, ledger: Ledger, context: Context) -> Checked:
+    from include.check import Run
+    from include.check import check as look
+
+    missing = missing_for_observing(settings)
+    if missing:
+        raise skip(f"there is nothing to look at before these settings are set: {', '.join(missing)}")
+    params = context["params"]
+    run = Run(
+        id=str(context["run_id"]),
+        dry_run=bool(params["dry_run"]),
+        selected=frozenset(params["assets"]) or None,
+    )
+    with open_venues(settings) as venues:
+        progress.restore(ledger)
+        return look(venues, ledger, run, read_switch())
+
+
+def _replay(settings: Settings, ledger: Ledger, context: Context) -> Checked:
+    from include.check import Run, replay
+
+    moment = context["logical_date"]
+    checked = replay(ledger, settings, Run(id=str(context["run_id"])), moment)
+    if checked is None:
+        raise skip(f"no balances were recorded up to {moment}, so there is nothing to replay")
+    return checked

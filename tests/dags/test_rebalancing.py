@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+
+from ballast.operators import LegOperator
+from include.domain.operation import LEGS, OperationKind
+from tests.support.airflow_home import ROOT
+
+FILE = ROOT / "dags" / "rebalancing.py"
+KINDS = [kind.value for kind in OperationKind]
+SETTINGS = {
+    "BALLAST_REBALANCING_CHECK_INTERVAL": "45s",
+    "BALLAST_TOKEN_ADDRESSES": json.dumps({"AAPL": "0x" + "11" * 20, "TSLA": "0x" + "22" * 20}),
+}
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """Return this process's environment with no settings of Ballast but these."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("BALLAST_")}
+    path = os.pathsep.join([str(ROOT), str(ROOT / "plugins")])
+    return {**plain, "BALLAST_SETTINGS_FILE": os.devnull, "PYTHONPATH": path, **settings}
+
+
+def dag_with(**settings: str) -> Any:
+    """Return the DAG as these settings make it, in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("BALLAST_")]:
+            patch.delenv(name)
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        patch.setenv("BALLAST_SETTINGS_FILE", os.devnull)
+        bag = DagBag(str(FILE))
+    assert bag.import_errors == {}
+    return bag.dags["rebalancing"]
+
+
+@pytest.fixture(scope="module")
+def dag() -> Any:
+    return dag_with(**SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def readings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
+    """What reading the file took, for several settings, and what reading an empty one took."""
+    empty = tmp_path_factory.mktemp("dags") / "empty.py"
+    empty.write_text(
+        "from airflow.sdk import DAG, task\n"
+        "with DAG('empty', schedule=None):\n"
+        "    task(task_id='nothing')(lambda: None)()\n"
+    )
+    jobs = [
+        *[("right", FILE, SETTINGS)] * 3,
+        *[("empty", empty, {})] * 3,
+        ("wrong", FILE, {**SETTINGS, "BALLAST_REBALANCING_TARGET_RATIO": "2"}),
+        ("incomplete", FILE, {"BALLAST_REBALANCING_ENABLED": "true"}),
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.dags.reading"],
+        cwd=ROOT,
+        env=environment(),
+        input=json.dumps([{"file": str(file), "environment": values} for _, file, values in jobs]),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, list[dict[str, Any]]] = {}
+    for (name, _, _), reading in zip(jobs, json.loads(done.stdout.splitlines()[-1]), strict=True):
+        found.setdefault(name, []).append(reading)
+    return found
+
+
+def test_reading__with_right_settings__gives_the_dag_and_loads_nothing_heavy(readings: Any) -> None:
+    found = readings["right"][0]
+
+    assert found["errors"] == []
+    assert found["dags"] == ["rebalancing"]
+    assert found["heavy"] == []
+
+
+def test_reading__with_a_wrong_setting__is_an_import_error_that_names_it(readings: Any) -> None:
+    found = readings["wrong"][0]
+
+    assert found["dags"] == []
+    assert "rebalancing_target_ratio" in found["errors"][0]
+
+
+def test_reading__enabled_without_what_that_needs__names_each_missing_setting(readings: Any) -> None:
+    found = readings["incomplete"][0]
+
+    for name in ("wallet", "token_addresses", "redemption_wallet", "ethereum_rpc_url", "base_rpc_url"):
+        assert f"{name}: is missing" in found["errors"][0]
+
+
+def test_reading__compared_with_an_empty_dag__costs_little(readings: Any) -> None:
+    """What every task's process pays for this file, over what it pays for any DAG that has a task."""
+    ours, least = (
+        statistics.median(reading["seconds"] for reading in readings[name]) for name in ("right", "empty")
+    )
+
+    assert ours / least < 3, (ours, least)
+
+
+def test_schedule__comes_from_the_settings_and_catches_up_on_nothing(dag: Any) -> None:
+    assert dag.schedule == timedelta(seconds=45)
+    assert dag.catchup is False
+    assert dag.is_paused_upon_creation is True
+    assert dag.dagrun_timeout is None
+
+
+def test_runs__overlap_and_always_leave_a_place_for_a_check(dag: Any) -> None:
+    assert dag.max_active_runs >= len(("AAPL", "TSLA", "USDC")) + 1
+    assert dag.max_active_runs >= 16
+
+
+def test_many_symbols__never_fill_up_all_places() -> None:
+    tokens = {f"S{number}": f"0x{number + 1:040x}" for number in range(40)}
+
+    dag = dag_with(BALLAST_TOKEN_ADDRESSES=json.dumps(tokens))
+
+    assert dag.max_active_runs > 41  # forty stocks and USDC, each in a run of its own, and the check
+
+
+def test_tasks__are_a_check_a_claim_for_each_kind_and_a_leg_each(dag: Any) -> None:
+    legs = {f"{kind.value}.{leg.value}" for kind in OperationKind for leg in LEGS[kind]}
+
+    assert set(dag.task_ids) == {"check", *(f"claim_{kind}" for kind in KINDS), *legs}
+
+
+def test_claims__follow_the_check_and_feed_their_own_group(dag: Any) -> None:
+    assert dag.get_task("check").downstream_task_ids == {f"claim_{kind}" for kind in KINDS}
+    for kind in OperationKind:
+        first = f"{kind.value}.{kind.legs[0].value}"
+        assert dag.get_task(first).upstream_task_ids == {f"claim_{kind.value}"}
+        for before, after in zip(kind.legs, kind.legs[1:], strict=False):
+            follower = dag.get_task(f"{kind.value}.{after.value}")
+            assert f"{kind.value}.{before.value}" in follower.upstream_task_ids
+
+
+def test_groups__are_mapped_over_what_the_claim_returns(dag: Any) -> None:
+    for kind in OperationKind:
+        group = dag.task_group.get_child_by_label(kind.value)
+        assert type(group).__name__ == "MappedTaskGroup"
+
+
+def test_legs__take_a_slot_of_the_operations_and_are_named_after_what_they_move(dag: Any) -> None:
+    for kind in OperationKind:
+        for leg in kind.legs:
+            task = dag.get_task(f"{kind.value}.{leg.value}")
+            assert isinstance(task, LegOperator)
+            assert task.leg is leg
+            assert task.pool == "rebalancing_operations"
+            assert task.map_index_template == "{{ task.operation['label'] }}"
+            assert task.execution_timeout is None
+
+
+def test_check__has_the_one_slot_of_its_pool(dag: Any) -> None:
+    assert dag.get_task("check").pool == "rebalancing_check"
+    assert dag.get_task("check").execution_timeout == timedelta(minutes=5)
+
+
+def test_every_task__says_how_often_it_is_tried_and_fails_with_its_upstream(dag: Any) -> None:
+    for task in dag.tasks:
+        assert task.retries == 3
+        assert task.retry_delay == timedelta(seconds=10)
+        assert task.retry_exponential_backoff == 2
+        # A task that ran whatever happened before it would turn a failed run green.
+        assert task.trigger_rule == "all_success"
+
+
+def test_params__let_a_person_try_without_moving_and_choose_known_assets(dag: Any) -> None:
+    dry_run, assets = dag.params.get_param("dry_run"), dag.params.get_param("assets")
+
+    assert dry_run.resolve() is False
+    assert assets.resolve() == []
+    assert assets.resolve(["AAPL", "USDC"]) == ["AAPL", "USDC"]
+    with pytest.raises(Exception, match="MSFT"):
+        assets.resolve(["MSFT"])
+
+
+def test_doc__tells_how_to_try_how_to_stop_and_what_a_pause_does(dag: Any) -> None:
+    for word in ("dry_run", "rebalancing_switch", "drain", "halt", "pause", "backfill"):
+        assert word in dag.doc_md
+    assert dag.tags == {"ballast"}
