@@ -5,6 +5,7 @@ The last line is for programs; everything before it is for people.
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 import time
@@ -113,7 +114,7 @@ class Demo:
             state = str(operation.status)
             for leg in self.ledger.legs(operation.id):
                 if not leg.is_done and operation.status.is_open:
-                    state = f"{leg.name}: {leg.waiting_for or 'starting'}".split(" 0x")[0]
+                    state = f"{leg.name}: {without_ids(leg.waiting_for or 'starting')}"
                     break
             if self._told.get(operation.id) != state:
                 self._told[operation.id] = state
@@ -149,11 +150,18 @@ class Demo:
 
     def transactions(self) -> list[str]:
         """List every transaction and request of every operation."""
-        return [
-            f"{operation.asset:<5} {operation.kind:<20} {effect.name:<19} {effect.reference}"
-            for operation in self.ledger.operations()
-            for effect in self.ledger.effects(operation.id)
-        ]
+        lines = []
+        for operation in self.ledger.operations():
+            found = [(effect.name, effect.reference) for effect in self.ledger.effects(operation.id)]
+            known = {reference for _, reference in found}
+            # What somebody else sent for us: the minting transaction, the withdrawal's.
+            for leg in self.ledger.legs(operation.id):
+                if leg.notes.get("proof") not in known:
+                    found.append((f"{leg.name} arrived", leg.notes.get("proof")))
+            lines += [
+                f"{operation.asset:<5} {operation.kind:<20} {name:<19} {hash_}" for name, hash_ in found
+            ]
+        return lines
 
     def summary(self, seconds: int) -> str:
         """Return the last line."""
@@ -162,6 +170,11 @@ class Demo:
         )
         kinds = " ".join(f"{kind.value}={settled[kind]}" for kind in OperationKind)
         return f"demo: settled={settled.total()} {kinds} conservation=exact seconds={seconds}"
+
+
+def without_ids(text: str) -> str:
+    """Leave hashes and ids out of a line that is read in passing."""
+    return re.sub(r" (\(request )?(0x[0-9a-f]{64}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})\)?", "", text)
 
 
 def _sides(inventory: Inventory | None) -> str:

@@ -74,7 +74,10 @@ def environment(home: Path, port: int, *, root: Path = ROOT) -> dict[str, str]:
         # Fixed by default, so that a second Airflow on the machine would not start.
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+        # A task whose process died is run again after half a minute instead of five: every leg stands that.
+        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "PYTHONPATH": os.pathsep.join(str(path) for path in (root, root / "plugins", root / "config")),
     }

@@ -168,13 +168,17 @@ def test_redemption__rejected_after_the_tokens_left__keeps_the_claim_and_asks(de
 
 
 def test_bridge__message_delivered_by_a_stranger__is_settled(desk: Desk) -> None:
+    service = desk.world.attestation
+    assert service is not None
     operation_id = open_one(desk, TO_BASE).operation_id
     desk.finish(operation_id, Leg.WITHDRAW)
-    end_of_burn = desk.push(operation_id, Leg.BRIDGE)
-    while not (isinstance(end_of_burn, Wait) and "Circle" in end_of_burn.reason):
-        assert isinstance(end_of_burn, Wait)
-        end_of_burn = desk.push(operation_id, Leg.BRIDGE)
-    await_condition(desk.book.venues, end_of_burn, time.monotonic() + PATIENCE_SECONDS)
+    service.change(service.settings.model_copy(update={"paused": True}))
+    waiting = desk.push(operation_id, Leg.BRIDGE)
+    while not (isinstance(waiting, Wait) and "Circle" in waiting.reason):
+        assert isinstance(waiting, Wait)
+        waiting = desk.push(operation_id, Leg.BRIDGE)
+    service.change(service.settings.model_copy(update={"paused": False}))
+    await_condition(desk.book.venues, waiting, time.monotonic() + PATIENCE_SECONDS)
     burn = effect(desk, operation_id, "burn")
     [attested] = desk.book.venues.attestations.messages(0, burn.reference or "")
     deliver(desk, attested.message or b"", attested.attestation or b"")

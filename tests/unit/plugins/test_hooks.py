@@ -209,6 +209,7 @@ def test_book__key_is_not_the_wallets__names_both(give: Callable[..., None]) -> 
             "postgresql+psycopg://me:p%40ss%2Fword@db.test:5433/ledger?sslmode=require",
         ),
     ],
+    ids=["absolute path", "path beside Airflow's", "server"],
 )
 def test_ledger__url(give: Callable[..., None], values: dict[str, Any], url: str) -> None:
     give("rebalancing_ledger", **values)
