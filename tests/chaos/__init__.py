@@ -1,0 +1,1 @@
+"""Ballast killed, doubled and delayed on purpose: the money still moves once and arrives."""
