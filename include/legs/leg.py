@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LEASE_POLL = timedelta(seconds=2)
+LEASE_POLL = timedelta(seconds=1)
 OUTAGE_POLL = timedelta(seconds=10)
 OUTAGE_DUE = timedelta(minutes=10)
 REFUSED_POLL = timedelta(seconds=60)
@@ -147,7 +147,9 @@ def advance(book: Book, operation_id: str, step_class: type[Step], owner: str) -
             step = step_class(book, lease, book.ledger.operation(operation_id), lease.leg(step_class.leg))
             return _record(step, _attempt(step))
     except LeaseHeld as held:
-        return Wait(Until.at(held.until), LEASE_POLL, "somebody else to finish a step", book.lease_duration)
+        # A step takes a moment; only after a crash is the lease held to its end.
+        look_again = min(held.until, book.venues.now() + LEASE_POLL)
+        return Wait(Until.at(look_again), LEASE_POLL, "somebody else to finish a step", book.lease_duration)
 
 
 def _ended(book: Book, operation_id: str, leg: Leg) -> Done | Closed | None:

@@ -301,11 +301,8 @@ def _run(rpc: Rpc, steps: Sequence[_Step]) -> None:
         return
     deployer = account(Role.DEPLOYER).address
     with _mined_by_hand(rpc):
-        hashes = rpc.batch(
-            [
-                ("eth_sendTransaction", ({"from": deployer, "to": s.to, "data": s.data, "gas": hex(s.gas)},))
-                for s in steps
-            ]
+        hashes = rpc.send_all(
+            [{"from": deployer, "to": step.to, "data": step.data, "gas": hex(step.gas)} for step in steps]
         )
         while rpc.request("eth_getTransactionReceipt", hashes[-1]) is None:
             rpc.request("evm_mine")

@@ -106,6 +106,25 @@ class Rpc:
         self.request("eth_call", transaction, "latest")
         return self.receipt(self.request("eth_sendTransaction", transaction))
 
+    def send_all(self, transactions: Sequence[dict[str, str]]) -> list[str]:
+        """Send transactions from addresses that the node impersonates, in their order; return their hashes.
+
+        The node works on a batch in parallel and would give one nonce to two of them, so they are given here.
+
+        :param transactions: each as `eth_sendTransaction` takes it, with `from` and without `nonce`.
+        """
+        senders = sorted({transaction["from"] for transaction in transactions})
+        counts = self.batch([("eth_getTransactionCount", (sender, "pending")) for sender in senders])
+        nonces = {
+            sender: itertools.count(int(count, 16)) for sender, count in zip(senders, counts, strict=True)
+        }
+        return self.batch(
+            [
+                ("eth_sendTransaction", ({**transaction, "nonce": hex(next(nonces[transaction["from"]]))},))
+                for transaction in transactions
+            ]
+        )
+
     def receipt(self, transaction_hash: str) -> dict[str, Any]:
         """Wait until a transaction is mined and return its receipt.
 

@@ -358,11 +358,8 @@ class World:
 
 def _send_all(chain: EvmChain, transactions: list[tuple[str, str, str]]) -> None:
     """Send calls (sender, contract, data) from addresses that the node impersonates, and wait until mined."""
-    hashes = chain.rpc.batch(
-        [
-            ("eth_sendTransaction", ({"from": sender, "to": to, "data": data, "gas": hex(300_000)},))
-            for sender, to, data in transactions
-        ]
+    hashes = chain.rpc.send_all(
+        [{"from": sender, "to": to, "data": data, "gas": hex(300_000)} for sender, to, data in transactions]
     )
     for transaction_hash in hashes:
         chain.rpc.receipt(transaction_hash)

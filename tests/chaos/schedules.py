@@ -25,6 +25,7 @@ import psutil
 from include.domain.operation import OperationKind
 from tests.chaos.ground import Child, Ground, ground, world
 from tests.chaos.matrix import AFTER_THE_LEASE, Result, baseline
+from tests.chaos.mutants import MUTANTS
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -33,7 +34,9 @@ PATIENCE_SECONDS = 60.0
 LONGEST_SLEEP_SECONDS = 0.4
 
 
-def play(place: Ground, seed: int, trace: list[str], counts: Counter[str]) -> list[str]:
+def play(
+    place: Ground, seed: int, trace: list[str], counts: Counter[str], mutant: str | None = None
+) -> list[str]:
     """Play one schedule, and return what is wrong."""
     chance = random.Random(f"{place.kind} {seed}")
     claimed = max(number for number, label in enumerate(trace) if label == "claim: after commit")
@@ -51,6 +54,7 @@ def play(place: Ground, seed: int, trace: list[str], counts: Counter[str]) -> li
                 pause=True,
                 target=chance.randrange(claimed, len(trace)),
                 late=ahead,
+                mutant=mutant,
             )
         )
         for name, ahead in (("second", 0.0), ("third", late))
@@ -96,16 +100,20 @@ def _sleeps(pid: int) -> bool:
         return False
 
 
-def schedules(place: Ground, first: int, count: int) -> Result:
+def schedules(
+    place: Ground, first: int, count: int, mutant: str | None = None, *, stop_at_first: bool = False
+) -> Result:
     """Play schedules of one kind of operation."""
     trace, counts = baseline(place)
     result = Result(operations=1, boundaries=len(trace))
     for seed in range(first, first + count):
-        wrong = play(place, seed, trace, counts)
+        wrong = play(place, seed, trace, counts, mutant)
         result.cases += 1
         if wrong:
             result.failures.append(f"{place.kind} seed {seed}: {'; '.join(wrong)}")
             sys.stderr.write(f"{result.failures[-1]}\n")
+            if stop_at_first:
+                break
         else:
             result.survived += 1
     return result
@@ -117,13 +125,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--kinds", default=",".join(OperationKind), help="which operations")
     parser.add_argument("--seeds", type=int, default=50, help="how many schedules of each")
     parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--mutant", choices=sorted(MUTANTS), help="with a fault put into the code")
     parser.add_argument("--out", type=Path, help="write the result as JSON")
     options = parser.parse_args(arguments)
     total, began = Result(), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="ballast-chaos-") as folder, world() as started:
         for name in options.kinds.split(","):
             with ground(started, Path(folder), OperationKind(name)) as place:
-                found = schedules(place, options.first_seed, options.seeds)
+                found = schedules(place, options.first_seed, options.seeds, options.mutant)
             total.add(found)
             sys.stdout.write(f"{name}: {found.survived} of {found.cases} schedules survived\n")
             sys.stdout.flush()
