@@ -122,13 +122,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--kinds", default=",".join(OperationKind), help="which operations")
     parser.add_argument("--every", type=int, default=1, help="only every n-th boundary")
     parser.add_argument("--mutant", choices=sorted(MUTANTS), help="with a fault put into the code")
+    parser.add_argument("--stop-at-first", action="store_true", help="end at the first failure")
     parser.add_argument("--out", type=Path, help="write the result as JSON")
     options = parser.parse_args(arguments)
     total, began = Result(), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="ballast-chaos-") as folder, world() as started:
         for name in options.kinds.split(","):
             with ground(started, Path(folder), OperationKind(name)) as place:
-                found = matrix(place, options.every, options.mutant)
+                found = matrix(place, options.every, options.mutant, stop_at_first=options.stop_at_first)
             total.add(found)
             sys.stdout.write(
                 f"{name}: {found.boundaries} boundaries, {found.survived} of {found.cases} survived\n"

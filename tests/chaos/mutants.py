@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -14,7 +15,8 @@ from include.legs.sender import Sender
 from include.legs.withdraw import Withdraw
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
 
 @contextmanager
@@ -23,7 +25,7 @@ def applied(name: str | None) -> Iterator[None]:
     if name is None:
         yield
         return
-    with MUTANTS[name][1]():
+    with MUTANTS[name].put_in():
         yield
 
 
@@ -106,10 +108,22 @@ def _no_lookup_before_a_withdrawal() -> Iterator[None]:
         yield
 
 
+@dataclass(frozen=True)
+class Mutant:
+    """One fault.
+
+    :param kind: the operation that shows it.
+    :param needs_two: whether it takes two processes at once to show it, rather than one that is killed.
+    """
+
+    kind: OperationKind
+    put_in: Callable[[], AbstractContextManager[None]]
+    needs_two: bool = False
+
+
 MUTANTS = {
-    "broadcast-before-store": (OperationKind.REDEMPTION, _broadcast_before_it_is_stored),
-    "no-idempotency-key": (OperationKind.MINT, _no_idempotency_key),
-    "no-lease-check": (OperationKind.USDC_ALPACA_TO_BASE, _no_lease_check),
-    "no-lookup-before-withdrawal": (OperationKind.USDC_ALPACA_TO_BASE, _no_lookup_before_a_withdrawal),
+    "broadcast-before-store": Mutant(OperationKind.REDEMPTION, _broadcast_before_it_is_stored),
+    "no-idempotency-key": Mutant(OperationKind.MINT, _no_idempotency_key),
+    "no-lease-check": Mutant(OperationKind.USDC_ALPACA_TO_BASE, _no_lease_check, needs_two=True),
+    "no-lookup-before-withdrawal": Mutant(OperationKind.USDC_ALPACA_TO_BASE, _no_lookup_before_a_withdrawal),
 }
-"""By name: the kind of operation that shows it, and how it is put in place."""

@@ -126,13 +126,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=50, help="how many schedules of each")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--mutant", choices=sorted(MUTANTS), help="with a fault put into the code")
+    parser.add_argument("--stop-at-first", action="store_true", help="end at the first failure")
     parser.add_argument("--out", type=Path, help="write the result as JSON")
     options = parser.parse_args(arguments)
     total, began = Result(), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="ballast-chaos-") as folder, world() as started:
         for name in options.kinds.split(","):
             with ground(started, Path(folder), OperationKind(name)) as place:
-                found = schedules(place, options.first_seed, options.seeds, options.mutant)
+                found = schedules(
+                    place,
+                    options.first_seed,
+                    options.seeds,
+                    options.mutant,
+                    stop_at_first=options.stop_at_first,
+                )
             total.add(found)
             sys.stdout.write(f"{name}: {found.survived} of {found.cases} schedules survived\n")
             sys.stdout.flush()
