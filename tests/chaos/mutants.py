@@ -89,7 +89,7 @@ def _no_lease_check() -> Iterator[None]:
             session.execute(update(EffectRow).where(EffectRow.id == effect.id).values(**values))
             return Effect.of(session.get_one(EffectRow, effect.id))
 
-    with mock.patch.object(Lease, "_fenced", unfenced), mock.patch.object(Lease, "_move", move):
+    with mock.patch.object(Lease, "fenced", unfenced), mock.patch.object(Lease, "_move", move):
         yield
 
 
