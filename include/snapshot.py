@@ -74,15 +74,23 @@ def _base(venues: Venues) -> tuple[dict[str, Decimal | Unread], int]:
     found: dict[str, Decimal | Unread] = {}
     for asset, balance, decimals in zip(assets, answer.results[::2], answer.results[1::2], strict=True):
         wanted = USDC_DECIMALS if asset.is_usdc else TOKEN_DECIMALS
-        if balance is None or decimals is None:
-            found[asset.symbol] = Unread(f"the token {asset.token} did not answer")
-        elif erc20.decode_uint(decimals) != wanted:
-            found[asset.symbol] = Unread(
-                f"the token {asset.token} has {erc20.decode_uint(decimals)} decimals, expected {wanted}"
-            )
-        else:
-            found[asset.symbol] = from_base_units(erc20.decode_uint(balance), wanted)
+        found[asset.symbol] = _token_balance(asset.token, wanted, balance, decimals)
     return found, answer.block_number
+
+
+def _token_balance(
+    token: str, wanted: int, balance: bytes | None, decimals: bytes | None
+) -> Decimal | Unread:
+    """Read one token's answers. One that is no token leaves the others readable."""
+    try:
+        if balance is None or decimals is None:
+            return Unread(f"the token {token} did not answer")
+        has = erc20.decode_uint(decimals)
+        if has != wanted:
+            return Unread(f"the token {token} has {has} decimals, expected {wanted}")
+        return from_base_units(erc20.decode_uint(balance), wanted)
+    except VenueError as error:
+        return Unread(f"the token {token}: {error}")
 
 
 def _in_flight(
