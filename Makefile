@@ -4,10 +4,10 @@
 .DEFAULT_GOAL := help
 VENV := .venv/bin
 
-.PHONY: help setup test unit check docs format demo up down clean
+.PHONY: help setup test unit check docs format demo chaos chaos-mutants up doctor operations down clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install everything, pinned, into .venv and node_modules (quick when nothing changed)
 	@bash scripts/setup.sh
@@ -30,8 +30,20 @@ format: setup ## Format the code, and fix what ruff can fix
 demo: setup ## Run one whole cycle against the local world
 	@$(VENV)/python -m scripts.demo
 
+chaos: setup ## Kill it at every boundary, and let two push at once (about 20 minutes)
+	@$(VENV)/python -m scripts.chaos
+
+chaos-mutants: setup ## Break the code on purpose, and see that the chaos tests notice
+	@$(VENV)/python -m scripts.chaos mutants
+
 up: setup ## Start the local world and Airflow, and keep them running
 	@$(VENV)/python -m scripts.up
+
+doctor: setup ## Check, read only, what the first operation needs (ARGS=--local: in what `make up` started)
+	@$(VENV)/python -m scripts.doctor $(ARGS)
+
+operations: setup ## Show the open operations, or decide about one (ARGS="--help"; ARGS="--local list")
+	@$(VENV)/python -m scripts.operations $(ARGS)
 
 down: ## Stop what `make up` started
 	@if [ -x $(VENV)/python ]; then $(VENV)/python -m scripts.down; else echo "Nothing is set up here."; fi

@@ -1,4 +1,4 @@
-"""Write the pages of `docs/` that are made from code: settings and reason codes.
+"""Write the pages of `docs/` that are made from code: settings, reason codes and the doctor's checks.
 
 python -m scripts.docs            write them
 python -m scripts.docs --check    fail if one is not up to date
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin, get
 
 from pydantic_core import PydanticUndefined
 
+from include.doctor import ABOUT_AIRFLOW, CHECKS
 from include.domain.plan import Reason
 from include.profiles import ProfileName
 from include.settings import AssetSettings, Settings, variable
@@ -92,6 +93,36 @@ applies is the answer; only `planned` moves anything.
 """
 
 
+_DOCTOR_INTRODUCTION: Final = """\
+# The doctor
+
+It looks at everything that would make an operation fail, and changes nothing: no transaction is sent, nothing
+is posted, and the ledger is opened for reading only. One thing may come to be by looking: Alpaca makes the
+account's deposit address when it is first asked for it.
+
+| | |
+| --- | --- |
+| `make doctor` | In the Airflow of this shell: `AIRFLOW_HOME`, and what else its processes have set. |
+| `make doctor ARGS=--local` | In the Airflow that `make up` has started; there, everything is ok. |
+| DAG `rebalancing_doctor` | From within Airflow, triggered by hand. A task cannot see the pools. |
+
+Each thing it looks at is a line, with the advice below when something is amiss:
+
+- `ok`
+- `warning`: it works, but not as well as it should, or nothing is begun at the moment.
+- `FAILURE`: an operation would fail, or would not be begun, or an asset waits for a person. The command then
+  ends with 1, and the task fails; its XCom `findings` has every line in either case.
+
+The checks run at the same time, and one that breaks takes no other with it. Those that need a setting or a
+Connection that is missing are named together at the end. No line shows a key, a password or the URL of a
+node.
+
+## Checks
+
+Those that end with *Both chains* are made for Ethereum and for Base.
+"""
+
+
 def settings_page() -> str:
     """Return `settings.md`: every setting with its variable, kind, default and meaning."""
     parts = [_NOTE, _INTRODUCTION]
@@ -124,9 +155,20 @@ def reasons_page() -> str:
     return "\n".join((_NOTE, _REASONS_INTRODUCTION, _table(("Code", "Meaning"), rows)))
 
 
+def doctor_page() -> str:
+    """Return `doctor.md`: what the doctor looks at, and what to do when something is amiss."""
+    abouts = [(about, False) for about in ABOUT_AIRFLOW] + [(one.about, one.each_chain) for one in CHECKS]
+    rows = [
+        (about.name, _sentence(about.reads) + (" *Both chains.*" if both else ""), about.advice)
+        for about, both in abouts
+    ]
+    return "\n".join((_NOTE, _DOCTOR_INTRODUCTION, _table(("Check", "Looks at", "What to do"), rows)))
+
+
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "settings.md": settings_page,
     "reason-codes.md": reasons_page,
+    "doctor.md": doctor_page,
 }
 
 
@@ -164,6 +206,10 @@ def _kind(hint: Any) -> str:
     if get_origin(parts[0]) is dict:
         return "symbol to address" if get_args(parts[0])[1] == kinds.Address else "symbol to table"
     return _kind(parts[0])
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:] if text[0].isalpha() else text
 
 
 def _default(field: FieldInfo) -> str:

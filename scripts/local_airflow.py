@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 HOST: Final = "127.0.0.1"
 COMPONENTS: Final = ("api-server", "scheduler", "dag-processor", "triggerer")
+_DATABASE: Final = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+_PATIENT: Final = "?timeout=30"
+"""Seconds to wait for SQLite's lock, instead of 5: the scheduler ends when it cannot have it."""
 _HEALTH_NAMES: Final = {
     "scheduler": "scheduler",
     "dag_processor": "dag-processor",
@@ -69,7 +72,7 @@ def environment(home: Path, port: int, *, root: Path = ROOT) -> dict[str, str]:
         "AIRFLOW__CORE__PARALLELISM": "8",
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(root / "plugins"),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        _DATABASE: f"sqlite:///{home / 'airflow.db'}{_PATIENT}",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         # Fixed by default, so that a second Airflow on the machine would not start.
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
@@ -187,13 +190,20 @@ class LocalAirflow:
                 self._processes[component] = subprocess.Popen(  # noqa: S603 - our own command
                     [sys.executable, "-m", "airflow", component],
                     cwd=self._root,
-                    env=os.environ | self.environment,
+                    env=os.environ | self._environment_of(component),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
         self._record()
+
+    def _environment_of(self, component: str) -> dict[str, str]:
+        found = dict(self.environment)
+        if component == "api-server":
+            # It may wait for a lock that another request of its own holds, and is stuck for so long.
+            found[_DATABASE] = found[_DATABASE].removesuffix(_PATIENT)
+        return found
 
     def wait_healthy(self, timeout: float = 120) -> None:
         """Wait until the API server answers, and every process has reported a heartbeat since it was started.
@@ -254,7 +264,7 @@ class LocalAirflow:
 
     def client(self) -> httpx.Client:
         """Return a client of the REST API (`/api/v2/...`) that is logged in. Close it after use."""
-        answer = httpx.get(f"{self.url}/auth/token", timeout=10, trust_env=False, follow_redirects=True)
+        answer = httpx.get(f"{self.url}/auth/token", timeout=30, trust_env=False, follow_redirects=True)
         answer.raise_for_status()
         return httpx.Client(
             base_url=self.url,

@@ -60,16 +60,20 @@ class Lease:
         self._engine = engine
         self._fence = fence
         self._duration = duration
-        self._now = now
-        self._new_id = new_id
+        self.now = now
+        self.new_id = new_id
 
     @contextmanager
-    def _fenced(self) -> Iterator[Session]:
+    def fenced(self) -> Iterator[Session]:
+        """Open a session that is committed only where the operation is still this lease's to advance.
+
+        :raises LeaseLost: when somebody else took over.
+        """
         with writing(self._engine) as session:
             renewed = session.execute(
                 update(OperationRow)
                 .where(OperationRow.id == self.operation_id, OperationRow.fence == self._fence)
-                .values(lease_until=self._now() + self._duration)
+                .values(lease_until=self.now() + self._duration)
             )
             if _changed(renewed) == 0:
                 msg = f"operation {self.operation_id} is advanced by somebody else"
@@ -78,7 +82,7 @@ class Lease:
 
     def release(self) -> None:
         """Let the next one advance the operation at once, instead of when the lease ends."""
-        with self._fenced() as session:
+        with self.fenced() as session:
             session.execute(
                 update(OperationRow)
                 .where(OperationRow.id == self.operation_id)
@@ -106,7 +110,7 @@ class Lease:
         :param intent: everything that a retry needs in order to do exactly the same again.
         :param irreversible: whether money leaves its venue by it, so that the claim must outlive a failure.
         """
-        with self._fenced() as session:
+        with self.fenced() as session:
             return Effect.of(self._add_effect(session, leg, name, intent, irreversible=irreversible))
 
     def _add_effect(
@@ -118,7 +122,7 @@ class Lease:
             )
         )
         row = EffectRow(
-            id=self._new_id(),
+            id=self.new_id(),
             operation_id=self.operation_id,
             leg=leg.value,
             name=name,
@@ -126,7 +130,7 @@ class Lease:
             status=EffectStatus.INTENDED.value,
             irreversible=irreversible,
             intent=dict(intent),
-            intended_at=self._now(),
+            intended_at=self.now(),
         )
         session.add(row)
         session.flush()
@@ -140,7 +144,7 @@ class Lease:
         """
         intent = {**effect.intent, **found}
         return self._move(
-            effect, EffectStatus.INTENDED, status=EffectStatus.SENT.value, sent_at=self._now(), intent=intent
+            effect, EffectStatus.INTENDED, status=EffectStatus.SENT.value, sent_at=self.now(), intent=intent
         )
 
     def done(self, effect: Effect, reference: str) -> Effect:
@@ -156,19 +160,11 @@ class Lease:
         return self._move(effect, effect.status, status=EffectStatus.UNKNOWN.value, detail=why)
 
     def _resolve(self, effect: Effect, status: EffectStatus, **values: Any) -> Effect:
-        return self._move(effect, effect.status, status=status.value, resolved_at=self._now(), **values)
+        return self._move(effect, effect.status, status=status.value, resolved_at=self.now(), **values)
 
     def _move(self, effect: Effect, expected: EffectStatus, **values: Any) -> Effect:
-        with self._fenced() as session:
-            moved = session.execute(
-                update(EffectRow)
-                .where(EffectRow.id == effect.id, EffectRow.status == expected.value)
-                .values(**values)
-            )
-            if _changed(moved) == 0:
-                msg = f"effect {effect.name} of operation {self.operation_id} is no longer {expected.value}"
-                raise EffectMoved(msg)
-            return Effect.of(session.get_one(EffectRow, effect.id))
+        with self.fenced() as session:
+            return move_effect(session, effect, expected, **values)
 
     # -- transactions ----------------------------------------------------------------------------------
 
@@ -197,7 +193,7 @@ class Lease:
         :raises NonceTaken: when another effect has the nonce.
         """
         try:
-            with self._fenced() as session:
+            with self.fenced() as session:
                 row = self._add_effect(session, leg, name, intent, irreversible=irreversible)
                 session.add(
                     NonceRow(
@@ -218,7 +214,7 @@ class Lease:
 
     def replace_transaction(self, effect: Effect, transaction: StoredTransaction) -> None:
         """Store a further transaction with the effect's nonce, before it is broadcast."""
-        with self._fenced() as session:
+        with self.fenced() as session:
             session.add(_transaction_row(transaction, effect.id))
 
     def transactions(self, effect: Effect) -> Sequence[StoredTransaction]:
@@ -250,6 +246,25 @@ class Lease:
             )
             return [StoredTransaction.of(row) for row in rows]
 
+    def transactions_between(
+        self, chain_id: int, sender: str, first: int, last: int
+    ) -> list[StoredTransaction]:
+        """Return all stored transactions with these nonces, both ends included, lowest nonce first.
+
+        What a reorganisation took off the chain is among them, though its effect was resolved.
+        """
+        with reading(self._engine) as session:
+            rows = session.scalars(
+                select(TransactionRow)
+                .where(
+                    TransactionRow.chain_id == chain_id,
+                    TransactionRow.sender == sender,
+                    TransactionRow.nonce.between(first, last),
+                )
+                .order_by(TransactionRow.nonce, TransactionRow.signed_at)
+            )
+            return [StoredTransaction.of(row) for row in rows]
+
     def reference_taken(self, reference: str) -> bool:
         """Tell whether any effect of any operation already stands for this id at a venue."""
         with reading(self._engine) as session:
@@ -267,19 +282,19 @@ class Lease:
 
     def note(self, leg: Leg, **notes: Any) -> None:
         """Keep facts that the leg must not forget, such as an attested message."""
-        with self._fenced() as session:
+        with self.fenced() as session:
             row = session.get_one(LegRow, (self.operation_id, leg.value))
             row.notes = {**row.notes, **notes}
 
     def wait(self, leg: Leg, *, waiting_for: str, due_in: timedelta, attention: str | None) -> LegState:
         """Record what the leg waits for. The same wait keeps its beginning and its due time."""
-        with self._fenced() as session:
+        with self.fenced() as session:
             row = session.get_one(LegRow, (self.operation_id, leg.value))
-            row.started_at = row.started_at or self._now()
+            row.started_at = row.started_at or self.now()
             if row.waiting_for != waiting_for:
                 row.waiting_for = waiting_for
-                row.waiting_since = self._now()
-                row.due_at = self._now() + due_in
+                row.waiting_since = self.now()
+                row.due_at = self.now() + due_in
             row.attention = attention
             return LegState.of(row)
 
@@ -297,12 +312,12 @@ class Lease:
         :param base_block: the block of the last receipt on Base, where there is one; likewise on Ethereum.
         :return: whether the operation is settled now, and its asset free.
         """
-        with self._fenced() as session:
+        with self.fenced() as session:
             operation = session.get_one(OperationRow, self.operation_id)
             row = session.get_one(LegRow, (self.operation_id, leg.value))
             row.amount_out = amount_out
-            row.started_at = row.started_at or self._now()
-            row.done_at = self._now()
+            row.started_at = row.started_at or self.now()
+            row.done_at = self.now()
             row.waiting_for = row.waiting_since = row.due_at = row.attention = None
             operation.base_block = _latest(operation.base_block, base_block)
             operation.ethereum_block = _latest(operation.ethereum_block, ethereum_block)
@@ -315,42 +330,66 @@ class Lease:
                 following.amount_in = amount_out
                 return False
             operation.delivered = amount_out
-            self._close(operation, OperationStatus.SETTLED, "settled")
+            close_operation(operation, OperationStatus.SETTLED, "settled", self.now())
             return True
 
     def is_cancellable(self) -> bool:
         """Tell whether it is certain that no money has left its venue."""
         with reading(self._engine) as session:
-            return not self._irreversible(session)
+            return not may_have_moved(session, self.operation_id)
 
     def cancel(self, why: str) -> None:
         """Close the operation and free its asset, as nothing irreversible happened.
 
         :raises MoneyMayHaveMoved: when that is not certain.
         """
-        with self._fenced() as session:
-            if self._irreversible(session):
+        with self.fenced() as session:
+            if may_have_moved(session, self.operation_id):
                 msg = f"operation {self.operation_id} has moved money, or may have: {why}"
                 raise MoneyMayHaveMoved(msg)
-            self._close(session.get_one(OperationRow, self.operation_id), OperationStatus.CANCELLED, why)
+            operation = session.get_one(OperationRow, self.operation_id)
+            close_operation(operation, OperationStatus.CANCELLED, why, self.now())
 
-    def _irreversible(self, session: Session) -> bool:
-        statuses = session.execute(
-            select(EffectRow.status, EffectRow.id, NonceRow.nonce)
-            .outerjoin(NonceRow, NonceRow.effect_id == EffectRow.id)
-            .where(EffectRow.operation_id == self.operation_id, EffectRow.irreversible.is_(True))
-        )
-        # An intended request was never sent; an intended transaction is signed, and its bytes may be out.
-        return any(
-            status not in (EffectStatus.NOT_DONE.value, EffectStatus.INTENDED.value)
-            or (status == EffectStatus.INTENDED.value and nonce is not None)
-            for status, _, nonce in statuses
-        )
 
-    def _close(self, operation: OperationRow, status: OperationStatus, outcome: str) -> None:
-        operation.status = status.value
-        operation.closed_at = self._now()
-        operation.outcome = outcome
+# -- steps of a commit, for whoever has a fenced session ---------------------------------------------------
+
+
+def move_effect(session: Session, effect: Effect, expected: EffectStatus, **values: Any) -> Effect:
+    """Change an effect that is still in the status it was read in.
+
+    :raises EffectMoved: when it is not.
+    """
+    moved = session.execute(
+        update(EffectRow)
+        .where(EffectRow.id == effect.id, EffectRow.status == expected.value)
+        .values(**values)
+    )
+    if _changed(moved) == 0:
+        msg = f"effect {effect.name} of operation {effect.operation_id} is no longer {expected.value}"
+        raise EffectMoved(msg)
+    return Effect.of(session.get_one(EffectRow, effect.id))
+
+
+def may_have_moved(session: Session, operation_id: str) -> bool:
+    """Tell whether an operation has moved money, or may have."""
+    statuses = session.execute(
+        select(EffectRow.status, EffectRow.id, NonceRow.nonce)
+        .outerjoin(NonceRow, NonceRow.effect_id == EffectRow.id)
+        .where(EffectRow.operation_id == operation_id, EffectRow.irreversible.is_(True))
+    )
+    # An intended request was never sent; an intended transaction is signed, and its bytes may be out.
+    return any(
+        status not in (EffectStatus.NOT_DONE.value, EffectStatus.INTENDED.value)
+        or (status == EffectStatus.INTENDED.value and nonce is not None)
+        for status, _, nonce in statuses
+    )
+
+
+def close_operation(operation: OperationRow, status: OperationStatus, outcome: str, at: datetime) -> None:
+    """Close an operation, which frees its asset."""
+    operation.status = status.value
+    operation.closed_at = at
+    operation.outcome = outcome
 
 
 def _transaction_row(transaction: StoredTransaction, effect_id: str) -> TransactionRow:

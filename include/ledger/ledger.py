@@ -15,8 +15,16 @@ from include.domain.operation import LEGS, OpenOperation, OperationKind, Operati
 from include.domain.plan import Decision
 from include.ledger.database import migrate, open_engine, reading, require_current, writing
 from include.ledger.lease import Lease, LeaseLost, _changed
-from include.ledger.records import Effect, LegState, Operation
-from include.ledger.schema import CheckRow, DecisionRow, EffectRow, LegRow, OperationRow, Utc
+from include.ledger.records import Effect, Intervention, LegState, Operation
+from include.ledger.schema import (
+    CheckRow,
+    DecisionRow,
+    EffectRow,
+    InterventionRow,
+    LegRow,
+    OperationRow,
+    Utc,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -288,6 +296,16 @@ class Ledger:
                 .order_by(EffectRow.intended_at, EffectRow.id)
             )
             return [Effect.of(row) for row in rows]
+
+    def interventions(self, operation_id: str) -> list[Intervention]:
+        """Return what people did with an operation, oldest first."""
+        with reading(self.engine) as session:
+            rows = session.scalars(
+                select(InterventionRow)
+                .where(InterventionRow.operation_id == operation_id)
+                .order_by(InterventionRow.at, InterventionRow.id)
+            )
+            return [Intervention.of(row) for row in rows]
 
     # -- leases ----------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from decimal import Decimal
 
-    from include.ledger.schema import Base, EffectRow, LegRow, OperationRow, TransactionRow
+    from include.ledger.schema import Base, EffectRow, InterventionRow, LegRow, OperationRow, TransactionRow
 
 
 T = TypeVar("T")
@@ -48,6 +48,15 @@ class CheckMode(StrEnum):
     DRY_RUN = "dry_run"
     OBSERVE = "observe"
     REPLAY = "replay"
+
+
+class Verb(StrEnum):
+    """What a person can do with an open operation."""
+
+    RESUME = "resume"
+    CANCEL = "cancel"
+    RECONCILE = "reconcile"
+    ADOPT = "adopt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,3 +160,21 @@ class StoredTransaction:
     def of(cls, row: TransactionRow) -> StoredTransaction:
         """Copy a row."""
         return _copied(cls, row)
+
+
+@dataclass(frozen=True, slots=True)
+class Intervention:
+    """What a person did with an operation. `detail` says to which effect, with what evidence or statement."""
+
+    id: str
+    operation_id: str
+    verb: Verb
+    reason: str
+    actor: str
+    at: datetime
+    detail: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, row: InterventionRow) -> Intervention:
+        """Copy a row."""
+        return _copied(cls, row, verb=Verb(row.verb), detail=dict(row.detail))

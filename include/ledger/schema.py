@@ -209,3 +209,16 @@ class TransactionRow(Base):
     signed_at_block: Mapped[int]
 
     __table_args__ = (UniqueConstraint("chain_id", "sender", "nonce", "hash"),)
+
+
+class InterventionRow(Base):
+    """What a person did with an operation, and why. Written in the commit that does it."""
+
+    __tablename__ = "interventions"
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    operation_id: Mapped[str] = mapped_column(ForeignKey("operations.id"), index=True)
+    verb: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str] = mapped_column(Text)
+    actor: Mapped[str] = mapped_column(String(250))
+    at: Mapped[datetime]
+    detail: Mapped[dict[str, Any]]

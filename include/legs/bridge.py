@@ -19,7 +19,6 @@ from include.venues.cctp import contracts
 from include.venues.cctp.attestation import fee_for, match
 from include.venues.cctp.checks import ExpectedBurn, MessageMismatch, check_message, is_expired
 from include.venues.cctp.message import BurnMessage, MalformedMessage
-from include.venues.errors import Refused
 from include.venues.evm import erc20
 from include.venues.evm.errors import Reverted
 
@@ -35,10 +34,6 @@ EXPIRY_MARGIN_BLOCKS = 30
 LOGS_AT_ONCE = 2_000
 """Many nodes refuse to search more blocks at once."""
 DELIVERED_POLL = timedelta(seconds=2)
-
-
-class BurnTooLarge(Refused):
-    """Circle's contracts burn no more than a limit in one message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,18 +103,24 @@ class Bridge(Step):
         )
         if isinstance(outcome, Wait):
             return outcome
-        if self._allowance() >= self.amount:
-            return None
+        # As of a block that has the approval: a node that lags must not look like one that lost it.
+        block = self.venues.chain(self.source).head().number
+        if block >= outcome.block_number:
+            if self._allowance(block) >= self.amount:
+                return None
+            stored = sender.stored(APPROVE)
+            if stored is not None:
+                self.lease.not_done(stored, f"at block {block} nothing was left of what was granted")
         return self.pause(
             self.settings.receipt_poll,
             f"{self.source} to show the allowance granted in {outcome.transaction_hash}",
             self.settings.receipt_deadline,
         )
 
-    def _allowance(self) -> int:
+    def _allowance(self, block: int | None = None) -> int:
         facts = self.venues.facts(self.source)
         granted = erc20.allowance(facts.usdc, self.book.signer.address, facts.token_messenger)
-        return erc20.decode_uint(self.venues.chain(self.source).call(granted))
+        return erc20.decode_uint(self.venues.chain(self.source).call(granted, block=block))
 
     def _require_way(self) -> None:
         preflight.require_gas(self.venues, Network.ETHEREUM, Network.BASE)
@@ -130,11 +131,7 @@ class Bridge(Step):
     def _burn_call(self) -> Call:
         self._require_way()
         source, destination = self.venues.facts(self.source), self.venues.facts(self.destination)
-        chain = self.venues.chain(self.source)
-        limit = contracts.decode_uint(chain.call(contracts.burn_limit(source.token_minter, source.usdc)))
-        if self.amount > limit:
-            msg = f"one burn takes at most {limit} base units of USDC and {self.amount} are to be moved"
-            raise BurnTooLarge(msg)
+        preflight.require_burn_limit(self.venues, self.source, self.amount)
         fast = self.settings.usdc_speed == "fast"
         return contracts.deposit_for_burn(
             source.token_messenger,
@@ -252,6 +249,8 @@ class Bridge(Step):
         except (Reverted, TransactionFailed):
             if self._is_delivered(attestation):
                 return self._delivered_by_another(attestation)
+            # Perhaps it is these signatures that are refused: the next attempt asks Circle for them again.
+            self.lease.note(self.leg, attestation=None)
             raise
         return receipt if isinstance(receipt, Wait) else self._done(receipt)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from include.book import Network
 from include.domain.amounts import plain, to_base_units
 from include.venues.cctp import contracts
-from include.venues.errors import Refused
+from include.venues.errors import Refused, Unavailable
 
 if TYPE_CHECKING:
     from include.book import Venues
@@ -38,16 +38,44 @@ def require_gas(venues: Venues, *networks: Network) -> None:
 
 
 def require_bridge(venues: Venues) -> None:
-    """Require that both ends of the bridge are open.
+    """Require that both ends of the bridge are open, and open to the wallet.
 
-    :raises NotReady: naming the chain and the contract that is paused.
+    :raises NotReady: naming the chain, and the contract that is paused or keeps the wallet out.
+    :raises Unavailable: when a contract does not answer.
     """
     for network in Network:
         facts = venues.facts(network)
-        for name, contract in (("MessageTransmitter", facts.message_transmitter), ("USDC", facts.usdc)):
-            if contracts.decode_bool(venues.chain(network).call(contracts.paused(contract))):
-                msg = f"{name} on {network} is paused"
+        obstacles = {
+            "MessageTransmitter is paused": contracts.paused(facts.message_transmitter),
+            "TokenMinter is paused": contracts.paused(facts.token_minter),
+            "USDC is paused": contracts.paused(facts.usdc),
+            f"TokenMessenger has {venues.wallet} on its denylist": contracts.is_denylisted(
+                facts.token_messenger, venues.wallet
+            ),
+            f"USDC has {venues.wallet} on its blacklist": contracts.is_blacklisted(facts.usdc, venues.wallet),
+        }
+        answers = venues.chain(network).multicall(list(obstacles.values())).results
+        for obstacle, answer in zip(obstacles, answers, strict=True):
+            if answer is None:
+                msg = f"on {network} nobody answers whether {obstacle}"
+                raise Unavailable(msg)
+            if contracts.decode_bool(answer):
+                msg = f"on {network} {obstacle}"
                 raise NotReady(msg)
+
+
+def require_burn_limit(venues: Venues, network: Network, amount: int) -> None:
+    """Require that an amount can leave a chain in one message, as a leg burns once.
+
+    :param amount: base units of USDC.
+    :raises NotReady: naming the limit.
+    """
+    facts = venues.facts(network)
+    answer = venues.chain(network).call(contracts.burn_limit(facts.token_minter, facts.usdc))
+    limit = contracts.decode_uint(answer)
+    if amount > limit:
+        msg = f"one burn on {network} takes at most {limit} base units of USDC and {amount} are to be moved"
+        raise NotReady(msg)
 
 
 def require_whitelisted(venues: Venues, address: str) -> None:

@@ -2,7 +2,7 @@
 
 A retry broadcasts the same bytes. A stuck transaction is replaced by one with the same nonce, stored first.
 Mined deep enough is done; the nonce spent that deep by a transaction of somebody else is proof of not done;
-anything else is waited for.
+anything else is waited for. What a reorganisation took off the chain after that is offered again.
 """
 
 from __future__ import annotations
@@ -77,9 +77,9 @@ class Sender:
             effect = self._sign(
                 name, call, irreversible=irreversible, gas_floor=gas_floor, intent=intent or {}
             )
-        if effect.status is EffectStatus.DONE:
-            return self._receipt_of(effect)
         transactions = self.step.lease.transactions(effect)
+        if effect.status is EffectStatus.DONE:
+            return self._receipt_of(effect, transactions)
         outcome = self._resolve(effect, transactions)
         if outcome is not None:
             return outcome
@@ -205,9 +205,20 @@ class Sender:
         )
         if spender is None or spender in {stored.hash for stored in transactions}:
             return None
+        if self._does_the_same(effect, spender):
+            receipt = chain.receipt(spender)
+            return None if receipt is None else self._settle(effect, receipt)
         why = f"nonce {newest.nonce} was spent by {spender}, which is not ours"
         self.step.lease.not_done(effect, why)
         raise TransactionFailed(f"{effect.name}: {why}")
+
+    def _does_the_same(self, effect: Effect, tx_hash: str) -> bool:
+        """Tell whether somebody with our key sent what we meant to, say for a higher fee: it is done then."""
+        found = self.step.venues.chain(self.network).transaction(tx_hash)
+        if found is None:
+            msg = f"the node does not know {tx_hash}, which spent a nonce of ours"
+            raise Unavailable(msg)
+        return found.call == self._call_of(effect)
 
     def _settle(self, effect: Effect, receipt: Receipt) -> Receipt:
         if not receipt.status:
@@ -217,12 +228,26 @@ class Sender:
         self.step.lease.done(effect, receipt.transaction_hash)
         return receipt
 
-    def _receipt_of(self, effect: Effect) -> Receipt:
-        receipt = self.step.venues.chain(self.network).receipt(effect.reference or "")
-        if receipt is None:
-            msg = f"the node does not know {effect.name} {effect.reference}, which was mined before"
+    def _receipt_of(self, effect: Effect, transactions: Sequence[StoredTransaction]) -> Receipt | Wait:
+        """Return the receipt of what is done, and bring it back where a reorganisation took it away."""
+        chain = self.step.venues.chain(self.network)
+        receipt = chain.receipt(effect.reference or "")
+        if receipt is not None and receipt.status:
+            return receipt
+        if effect.reference not in {stored.hash for stored in transactions}:
+            # Sent by somebody else, and proven once: what became of our own bytes says nothing about it.
+            msg = f"the node does not show {effect.name} {effect.reference}, which was mined before"
             raise Unavailable(msg)
-        return receipt
+        # Either the node lags, or the chain is another than it was. The bytes are still good: at most one
+        # transaction can have the nonce, and those before it may be gone too.
+        newest = transactions[-1]
+        log.warning("%s %s is not on %s any more", effect.name, effect.reference, self.network)
+        spent = chain.nonce(newest.sender)
+        for stored in self.step.lease.transactions_between(
+            newest.chain_id, newest.sender, spent, newest.nonce
+        ):
+            self._offer(stored)
+        return self._resolve(effect, transactions) or self._wait(effect.name, newest)
 
     def _wait(self, name: str, newest: StoredTransaction) -> Wait:
         settings = self.step.settings

@@ -55,6 +55,7 @@ class Withdraw(Step):
         preflight.require_whitelisted(self.venues, wallet)
         preflight.require_gas(self.venues, Network.ETHEREUM, Network.BASE)
         preflight.require_bridge(self.venues)
+        preflight.require_burn_limit(self.venues, Network.ETHEREUM, self.amount)
         intent = {
             "amount": plain(self.operation.quantity),
             "asset": "USDC",

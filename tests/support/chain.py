@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from include.venues.errors import OutcomeUnknown
 from include.venues.evm.errors import NonceTooLow, ReplacementUnderpriced
-from include.venues.evm.types import Block, Fees, Receipt, SignedTransaction
+from include.venues.evm.types import Block, Call, Fees, Receipt, SignedTransaction, Transaction
 
 if TYPE_CHECKING:
-    from include.venues.evm.types import Call, UnsignedTransaction
+    from include.venues.evm.types import UnsignedTransaction
 
 WALLET = "0x0Cf5d9eB57d586dD8dd7ae4e77E5DE24bc98129B"
+ELSEWHERE = Call("0x2BfE706563EDf89dBbA3eaec18455E0389922E2c", b"\xff")
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class MemoryChain:
     offered: list[bytes] = field(default_factory=list)
     loses_answers: bool = False
     drops_everything: bool = False
+    known: dict[str, Transaction] = field(default_factory=dict)
 
     def head(self) -> Block:
         number = len(self.blocks) - 1
@@ -126,11 +128,13 @@ class MemoryChain:
             )
         )
 
-    def spend(self, owner: str, nonce: int) -> str:
+    def spend(self, owner: str, nonce: int, call: Call = ELSEWHERE) -> str:
         """Let somebody else, who has the key, use a nonce in the next block."""
-        raw = json.dumps({"sender": owner, "nonce": nonce, "fee": 10**12, "data": "ff"}).encode()
-        self.pool[owner, nonce] = read(raw)
-        return read(raw).hash
+        raw = json.dumps({"sender": owner, "nonce": nonce, "fee": 10**12, "data": call.data.hex()}).encode()
+        sent = read(raw)
+        self.pool[owner, nonce] = sent
+        self.known[sent.hash] = Transaction(sent.hash, owner, nonce, call, None)
+        return sent.hash
 
     def forget(self, blocks: int) -> None:
         """Reorganise: the newest blocks never happened, and their transactions are in nobody's pool."""
@@ -142,6 +146,9 @@ class MemoryChain:
             (receipt for block in self.blocks for receipt in block if receipt.transaction_hash == tx_hash),
             None,
         )
+
+    def transaction(self, tx_hash: str) -> Transaction | None:
+        return self.known.get(tx_hash)
 
     def find_spender(self, owner: str, nonce: int, *, from_block: int, to_block: int) -> str | None:
         for at, sender, used, tx_hash in self.spent:

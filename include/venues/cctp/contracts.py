@@ -182,6 +182,11 @@ def is_denylisted(messenger: Address, account: Address) -> Call:
     return _call(messenger, "isDenylisted", ("address",), (checked_address(account),))
 
 
+def is_blacklisted(usdc: Address, account: Address) -> Call:
+    """Ask USDC whether it refuses transfers of an account: a bool."""
+    return _call(usdc, "isBlacklisted", ("address",), (checked_address(account),))
+
+
 def get_min_fee_amount(messenger: Address, amount: int) -> Call:
     """Ask for the least `max_fee` that a burn of this amount must allow: a uint.
 

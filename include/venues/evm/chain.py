@@ -25,7 +25,17 @@ from include.venues.evm.multicall import MULTICALL3, eth_balance_call
 from include.venues.evm.node_errors import Meaning, asks_for_fewer_blocks, lacks_method, meaning_of
 from include.venues.evm.rpc import Rpc
 from include.venues.evm.transport import NodeProvider
-from include.venues.evm.types import Address, Block, Call, Fees, Hash, LoggedEvent, MulticallResult, Receipt
+from include.venues.evm.types import (
+    Address,
+    Block,
+    Call,
+    Fees,
+    Hash,
+    LoggedEvent,
+    MulticallResult,
+    Receipt,
+    Transaction,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -132,6 +142,10 @@ class Chain:
         """Read an account's ether, in wei."""
         return self._rpc.read(parse.quantity, "eth_getBalance", owner, "latest")
 
+    def code(self, address: Address) -> bytes:
+        """Read the code of a contract; empty where there is none."""
+        return self._rpc.read(parse.data, "eth_getCode", address, "latest")
+
     def nonce(self, owner: Address, *, block: int | None = None, pending: bool = False) -> int:
         """Read how many nonces an account has spent, which is its next one.
 
@@ -207,6 +221,13 @@ class Chain:
         if receipt is not None and receipt.transaction_hash != tx_hash.lower():
             raise Unavailable(f"{self._rpc.label} was asked for the receipt of {tx_hash} and gave another")
         return receipt
+
+    def transaction(self, tx_hash: Hash) -> Transaction | None:
+        """Read what a transaction does, mined or waiting; None when the node does not know it."""
+        found = self._rpc.read(parse.transaction, "eth_getTransactionByHash", tx_hash)
+        if found is not None and found.hash != tx_hash.lower():
+            raise Unavailable(f"{self._rpc.label} was asked for transaction {tx_hash} and gave another")
+        return found
 
     def logs(
         self,

@@ -7,7 +7,7 @@ from typing import Any
 
 from eth_utils.address import to_checksum_address
 
-from include.venues.evm.types import Address, Block, Hash, Log, LoggedEvent, Receipt
+from include.venues.evm.types import Address, Block, Call, Hash, Log, LoggedEvent, Receipt, Transaction
 
 Json = Any
 """A decoded JSON value, not looked at yet."""
@@ -70,6 +70,24 @@ def receipt(value: Json) -> Receipt | None:
         gas_used=quantity(value["gasUsed"]),
         effective_gas_price=quantity(value["effectiveGasPrice"]),
         logs=tuple(_log(entry) for entry in _require_list(value["logs"])),
+    )
+
+
+def transaction(value: Json) -> Transaction | None:
+    """Read a transaction; null is None."""
+    if value is None:
+        return None
+    _require_object(value)
+    call = None
+    if value["to"] is not None:
+        call = Call(address(value["to"]), data(value["input"]), quantity(value["value"]))
+    block_number = value["blockNumber"]
+    return Transaction(
+        hash=hash_(value["hash"]),
+        sender=address(value["from"]),
+        nonce=quantity(value["nonce"]),
+        call=call,
+        block_number=None if block_number is None else quantity(block_number),
     )
 
 

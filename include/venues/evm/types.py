@@ -53,6 +53,20 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
+class Transaction:
+    """A transaction as the node knows it. `call` is None where it creates a contract.
+
+    `block_number` is None while it is not mined.
+    """
+
+    hash: Hash
+    sender: Address
+    nonce: int
+    call: Call | None
+    block_number: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Fees:
     """EIP-1559 fees, in wei per gas."""
 

@@ -12,6 +12,7 @@ from tests.unit.ledger.test_database import (
     test_writing__an_exception__rolls_everything_back,
 )
 from tests.unit.ledger.test_effects import *  # noqa: F403 - every test of the module
+from tests.unit.ledger.test_interventions import *  # noqa: F403 - every test of the module
 from tests.unit.ledger.test_ledger import *  # noqa: F403 - every test of the module
 
 __all__ = [

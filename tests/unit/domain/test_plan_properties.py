@@ -91,14 +91,15 @@ def test_cases__as_drawn__reach_most_reasons_and_often_plan_something() -> None:
     """Hold the strategy itself to account: properties of plans that plan nothing would say nothing."""
     seen: Counter[Reason] = Counter()
 
-    @settings(max_examples=100, derandomize=True, database=None, deadline=None)
+    @settings(max_examples=200, derandomize=True, database=None, deadline=None)
     @given(cases())
     def draw_some(case: Case) -> None:
         seen.update(decision.reason for decision in case.plan())
 
     draw_some()
-    assert seen[Reason.PLANNED] > 50
-    assert len(seen) >= 12
+    # What is drawn also depends on the constants in whatever modules are loaded, so there is room below.
+    assert seen[Reason.PLANNED] > 50, seen
+    assert len(seen) >= 12, seen
 
 
 @given(cases())

@@ -170,6 +170,64 @@ def test_send__removed_by_a_reorganisation__is_offered_again(desk: Desk) -> None
     assert len(desk.spent_by_us()) == 1
 
 
+class PayAndStay(Pay):
+    """Sends the same, and keeps the operation open; what became of it is in `seen`."""
+
+    seen: ClassVar[list[Receipt | Wait]] = []
+
+    def advance(self) -> Done | Wait:
+        self.seen.append(Sender(self, Network.BASE).send("payment", lambda: CALL, irreversible=True))
+        return self.pause(timedelta(seconds=1), "nothing", timedelta(minutes=1))
+
+
+def test_send__removed_by_a_reorganisation_after_it_was_done__is_offered_again(desk: Desk) -> None:
+    desk.push(PayAndStay)
+    desk.chain.mine(DEPTH)
+    desk.push(PayAndStay)
+    assert desk.effects[0].status is EffectStatus.DONE
+    desk.chain.forget(DEPTH)
+    desk.push(PayAndStay)
+    assert isinstance(PayAndStay.seen[-1], Wait)
+    desk.chain.mine()
+    desk.push(PayAndStay)
+    assert isinstance(PayAndStay.seen[-1], Receipt)
+    assert len(set(desk.chain.offered)) == 1
+    assert len(desk.spent_by_us()) == 1
+
+
+def test_send__removed_with_what_came_before_it__brings_both_back(
+    desk: Desk, ledger: Ledger, clock: Clock
+) -> None:
+    other = claim(ledger, clock, "NVDA", OperationKind.REDEMPTION)
+    desk.push(PayAndStay)
+    advance(desk.book, other.id, PayAndStay, "test")
+    desk.chain.mine(DEPTH)
+    desk.push(PayAndStay)
+    advance(desk.book, other.id, PayAndStay, "test")
+    desk.chain.forget(DEPTH)
+    advance(desk.book, other.id, PayAndStay, "test")
+    assert sorted(nonce for _, nonce in desk.chain.pool) == [0, 1]
+    desk.chain.mine()
+    assert len(desk.spent_by_us()) == 2
+
+
+def test_send__removed_after_it_was_done_and_mined_again_to_no_effect__is_not_done(desk: Desk) -> None:
+    desk.push(PayAndStay)
+    desk.chain.mine(DEPTH)
+    desk.push(PayAndStay)
+    desk.chain.forget(DEPTH)
+    desk.chain.reverts.add(read(desk.chain.offered[0]).hash)
+    desk.push(PayAndStay)
+    desk.chain.mine(DEPTH - 1)
+    assert isinstance(desk.push(PayAndStay), Wait)
+    assert desk.effects[0].status is EffectStatus.DONE
+    desk.chain.mine()
+    outcome = desk.push(PayAndStay)
+    assert isinstance(outcome, Closed)
+    assert "reverted" in outcome.outcome
+    assert [effect.status for effect in desk.effects] == [EffectStatus.NOT_DONE]
+
+
 def test_send__nonce_spent_by_somebody_else__is_proof_and_frees_the_asset(desk: Desk) -> None:
     desk.chain.drops_everything = True
     desk.push()
@@ -180,6 +238,39 @@ def test_send__nonce_spent_by_somebody_else__is_proof_and_frees_the_asset(desk: 
     assert thief in outcome.outcome
     assert [effect.status for effect in desk.effects] == [EffectStatus.NOT_DONE]
     assert desk.ledger.open_operations() == []
+
+
+def test_send__sped_up_by_somebody_with_the_key__is_done(desk: Desk) -> None:
+    desk.chain.drops_everything = True
+    desk.push()
+    faster = desk.chain.spend(WALLET, 0, CALL)
+    desk.chain.mine(DEPTH)
+    outcome = desk.push()
+    assert isinstance(outcome, Done)
+    assert outcome.proof == faster
+
+
+def test_send__spender_not_shown_yet__is_waited_for(desk: Desk) -> None:
+    desk.chain.drops_everything = True
+    desk.push()
+    desk.chain.spend(WALLET, 0)
+    desk.chain.known.clear()
+    desk.chain.mine(DEPTH)
+    assert isinstance(desk.push(), Wait)
+    assert desk.effects[0].status is EffectStatus.SENT
+
+
+def test_send__adopted_and_not_shown_any_more__is_waited_for_and_not_sent_again(desk: Desk) -> None:
+    desk.chain.drops_everything = True
+    desk.push()
+    desk.chain.spend(WALLET, 0)
+    desk.chain.mine(DEPTH)
+    with desk.ledger.lease(desk.operation_id, "a person", timedelta(minutes=1)) as lease:
+        lease.done(desk.effects[0], "0xelsewhere")
+    offered = len(desk.chain.offered)
+    assert isinstance(desk.push(), Wait)
+    assert [effect.status for effect in desk.effects] == [EffectStatus.DONE]
+    assert len(desk.chain.offered) == offered
 
 
 def test_send__nonce_spent_but_not_deep_enough__is_waited_for(desk: Desk) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from include.doctor import ABOUT_AIRFLOW, CHECKS
 from include.domain.plan import Reason
 from include.settings import AssetSettings, Settings, variable
 from scripts import docs
@@ -45,6 +46,14 @@ def test_reasons_page__every_reason__is_described_in_order() -> None:
     page = docs.reasons_page()
     places = [page.index(f"| `{reason.value}` | {reason.description} |") for reason in Reason]
     assert places == sorted(places)
+
+
+def test_doctor_page__every_check__has_what_it_reads_and_what_to_do() -> None:
+    page = docs.doctor_page()
+    for about in (*ABOUT_AIRFLOW, *(check.about for check in CHECKS)):
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| {about.name} |")]
+        assert about.reads[1:] in row
+        assert row.endswith(f"| {about.advice} |")
 
 
 def test_write__empty_folder__writes_every_page_once(tmp_path: Path) -> None:

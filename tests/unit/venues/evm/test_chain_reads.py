@@ -4,8 +4,9 @@ import pytest
 
 from include.venues.errors import Refused, Unavailable
 from include.venues.evm.errors import InsufficientFunds, Reverted, WrongChain
-from include.venues.evm.types import Block, Call, Fees, Log, LoggedEvent, Receipt
+from include.venues.evm.types import Block, Call, Fees, Log, LoggedEvent, Receipt, Transaction
 from tests.unit.venues.evm.fakes import (
+    OTHER,
     OWNER,
     TOKEN,
     FakeNode,
@@ -129,6 +130,11 @@ def test_call__node_lags_behind_the_block__unavailable(text: str) -> None:
 
 def test_balance__in_wei() -> None:
     assert FakeNode().result("eth_getBalance", "0xde0b6b3a7640000").chain().balance(OWNER) == 10**18
+
+
+@pytest.mark.parametrize(("answer", "code"), [("0x", b""), ("0x6001", b"\x60\x01")])
+def test_code__of_an_account_or_a_contract__is_its_bytes(answer: str, code: bytes) -> None:
+    assert FakeNode().result("eth_getCode", answer).chain().code(OWNER) == code
 
 
 @pytest.mark.parametrize(
@@ -288,6 +294,62 @@ def test_receipt__field_missing__unavailable(field: str) -> None:
 def test_receipt__something_of_a_wrong_kind__unavailable(answer: object) -> None:
     with pytest.raises(Unavailable, match="malformed answer to eth_getTransactionReceipt"):
         FakeNode().result("eth_getTransactionReceipt", answer).chain().receipt(transaction_hash(7))
+
+
+# Transactions
+
+
+def raw_transaction(**changes: object) -> dict[str, object]:
+    return {
+        "hash": transaction_hash(7),
+        "from": OWNER.lower(),
+        "to": OTHER.lower(),
+        "nonce": "0x9",
+        "input": "0x0102",
+        "value": "0x5",
+        "blockNumber": "0x10",
+    } | changes
+
+
+def test_transaction__mined__every_field() -> None:
+    node = FakeNode().result("eth_getTransactionByHash", raw_transaction())
+
+    assert node.chain().transaction(transaction_hash(7)) == Transaction(
+        transaction_hash(7), OWNER, 9, Call(OTHER, b"\x01\x02", 5), 16
+    )
+    assert node.asked == [("eth_getTransactionByHash", [transaction_hash(7)])]
+
+
+def test_transaction__waiting_or_a_creation__says_so() -> None:
+    answer = raw_transaction(blockNumber=None, to=None)
+
+    found = FakeNode().result("eth_getTransactionByHash", answer).chain().transaction(transaction_hash(7))
+
+    assert found is not None
+    assert (found.call, found.block_number) == (None, None)
+
+
+def test_transaction__unknown__none() -> None:
+    chain = FakeNode().result("eth_getTransactionByHash", None).chain()
+
+    assert chain.transaction(transaction_hash(7)) is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [],
+        raw_transaction(hash=transaction_hash(8)),
+        raw_transaction(nonce=9),
+        raw_transaction(**{"from": None}),
+        {name: value for name, value in raw_transaction().items() if name != "to"},
+    ],
+)
+def test_transaction__another_or_unreadable__unavailable(answer: object) -> None:
+    chain = FakeNode().result("eth_getTransactionByHash", answer).chain()
+
+    with pytest.raises(Unavailable):
+        chain.transaction(transaction_hash(7))
 
 
 # Logs
