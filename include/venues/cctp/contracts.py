@@ -15,6 +15,7 @@ from eth_abi.exceptions import DecodingError
 from eth_utils.crypto import keccak
 
 from include.venues.cctp.message import ZERO_WORD, address_to_bytes32, bytes32_to_address, checked_address
+from include.venues.errors import Unavailable
 from include.venues.evm.types import Call
 
 if TYPE_CHECKING:
@@ -53,8 +54,8 @@ DEPOSIT_FOR_BURN_TOPIC: Final = keccak(
 MINT_AND_WITHDRAW_TOPIC: Final = keccak(text="MintAndWithdraw(address,uint256,address,uint256)")
 
 
-class MalformedAnswer(ValueError):
-    """An answer or event does not have the form that CCTP V2 gives it: probably it is the wrong contract."""
+class MalformedAnswer(Unavailable):
+    """An answer or event does not have the form that CCTP V2 gives it: the wrong contract, or a poor node."""
 
 
 @dataclass(frozen=True, slots=True)
