@@ -29,7 +29,10 @@ _OPTIONS: Final[dict[str, tuple[str, ...]]] = {
     "dags": (),
     "chaos": ("-n", "2", "--dist", "loadfile"),
     "e2e": (),
+    "faults": (),
 }
+_ON_REQUEST: Final = ("faults",)
+"""What takes too long to be run each time."""
 _COVERED: Final = ("unit", "integration")
 
 
@@ -105,8 +108,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m scripts.test", description=(__doc__ or "").splitlines()[0]
     )
-    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"default: all of {', '.join(kinds())}")
-    chosen = parser.parse_args(given[:split]).kinds or kinds()
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(kinds())}")
+    chosen = parser.parse_args(given[:split]).kinds or [one for one in kinds() if one not in _ON_REQUEST]
     if unknown := sorted(set(chosen) - set(kinds())):
         parser.error(f"no such kind of test: {', '.join(unknown)}")
     began = time.monotonic()

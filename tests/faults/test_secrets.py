@@ -142,7 +142,7 @@ def find(stage: Stage, *wanted: str) -> list[str]:
 def _files(home: Path) -> Iterator[tuple[str, str]]:
     for file in home.rglob("*"):
         if file.is_file():
-            # Read elsewhere: to close a database's file here would drop the locks of this process's connections.
+            # Read elsewhere: to close a database here would drop the locks of this process on it.
             done = subprocess.run(["cat", file], capture_output=True, check=False)
             yield str(file), done.stdout.decode("latin-1")
 
