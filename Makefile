@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 VENV := .venv/bin
 
-.PHONY: help setup test unit check docs format demo chaos chaos-mutants faults up doctor operations down clean
+.PHONY: help setup test unit check docs format demo chaos chaos-mutants up doctor operations down clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,14 +30,11 @@ format: setup ## Format the code, and fix what ruff can fix
 demo: setup ## Run one whole cycle against the local world
 	@$(VENV)/python -m scripts.demo
 
-chaos: setup ## Kill it at every boundary, and let two push at once (about 20 minutes)
+chaos: setup ## Kill it at every boundary, let two push at once, lie to it, break Airflow (half an hour)
 	@$(VENV)/python -m scripts.chaos
 
 chaos-mutants: setup ## Break the code on purpose, and see that the chaos tests notice
 	@$(VENV)/python -m scripts.chaos mutants
-
-faults: setup ## Kill parts of a real Airflow in the middle of operations (about 8 minutes)
-	@$(VENV)/python -m scripts.test faults
 
 up: setup ## Start the local world and Airflow, and keep them running
 	@$(VENV)/python -m scripts.up
