@@ -242,6 +242,18 @@ def test_api_server_away__legs_running_and_deferred__they_go_on_when_it_is_back(
             assert stage.wait_run(last.run_id) == "success"
 
 
+def test_afterwards__another_run__finds_nothing_to_do_and_nothing_to_show(stage: Stage) -> None:
+    known = len(stage.ballast.ledger.operations())
+
+    run_id = stage.trigger()
+
+    assert stage.wait_run(run_id) == "success"
+    assert set(stage.reasons(run_id).values()) == {"balanced"}
+    assert len(stage.ballast.ledger.operations()) == known
+    variables = stage.call("GET", "/variables", params={"limit": 100}).json()
+    assert [entry["key"] for entry in variables["variables"]] == ["rebalancing_switch"]
+
+
 def clear(stage: Stage, operation: Operation, leg: Leg, *, include_downstream: bool = False) -> None:
     task = stage.task(operation, leg)
     assert task is not None
@@ -284,9 +296,9 @@ def start_backfill(stage: Stage) -> int:
     now = datetime.now(UTC)
     since = now - timedelta(minutes=2)
     wanted = {"dag_id": DAG_ID, "from_date": since.isoformat(), "to_date": now.isoformat()}
-    return int(stage.client.post("/api/v2/backfills", json=wanted).raise_for_status().json()["id"])
+    return int(stage.call("POST", "/backfills", json=wanted).json()["id"])
 
 
 def is_complete(stage: Stage, backfill: int) -> bool:
-    answer = stage.client.get(f"/api/v2/backfills/{backfill}").raise_for_status().json()
+    answer = stage.call("GET", f"/backfills/{backfill}").json()
     return answer["completed_at"] is not None
