@@ -255,8 +255,8 @@ class Stage:
     def call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         """Ask Airflow's REST API.
 
-        Over SQLite, a request that changes something can meet the lock of a task's request in that server, and
-        is refused after 5 s, before it has done anything.
+        Over SQLite, a request that changes something can meet the lock of a task's request in that server,
+        and is refused after 5 s, before it has done anything.
         """
         for _ in range(ATTEMPTS):
             answer = self.client.request(method, f"/api/v2{path}", **arguments)
