@@ -16,3 +16,5 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         yield opened
         for name, seconds in opened.times.items():
             print(f"\n{name}: recovered in {seconds:.1f} s", end="")
+        for text in opened.ended:
+            print(f"\nended by itself, and was started again: {text}")

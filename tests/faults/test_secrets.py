@@ -56,7 +56,7 @@ def found(stage: Stage) -> dict[str, list[str]]:
     airflow.stop(["scheduler", "triggerer"])
     airflow.environment["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "DEBUG"
     airflow.start(["scheduler", "triggerer"])
-    airflow.wait_healthy()
+    stage.wait(airflow.is_healthy, "healthy")
     with stage.case("secrets"):
         stage.hold()
         for name, rules in FAULTS.items():
