@@ -27,6 +27,7 @@ from include.sandbox.server import serve
 from include.sandbox.world import ACCOUNT_ID, KEY_ID, SECRET
 from scripts.local_airflow import COMPONENTS
 from scripts.local_ballast import DAG_ID, LocalBallast
+from tests.support import postgres
 from tests.support.lying import effects_outside
 
 if TYPE_CHECKING:
@@ -103,6 +104,22 @@ def _behind_key(node: FaultProxy) -> Callable[..., Awaitable[None]]:
     return app
 
 
+@contextmanager
+def _database() -> Iterator[dict[str, str]]:
+    """Give Airflow a PostgreSQL where one is installed, as in production.
+
+    Over SQLite, what these cases do at once can end the scheduler, and requests are refused for a lock.
+    """
+    if postgres.binaries() is None:
+        yield {}
+        return
+    with postgres.server() as url:
+        yield {
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url,
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": url.replace("+psycopg:", "+psycopg_async:"),
+        }
+
+
 @dataclass
 class Stage:
     """One Airflow, on which one fault after another is played."""
@@ -125,7 +142,10 @@ class Stage:
             # A process that is killed with the lease in its hand holds the others up for so long.
             "BALLAST_LEASE_SECONDS": "10",
         }
-        with KeyedBallast(home, lambda _text: None, scenario=BALANCED, extra=extra) as ballast:
+        with (
+            _database() as database,
+            KeyedBallast(home, lambda _text: None, scenario=BALANCED, extra=extra | database) as ballast,
+        ):
             ballast.world.broker.core.latencies = Latencies(
                 mint_journal=0.1, mint_token=0.1, redemption_seen=0.1, redemption_credit=0.1,
                 withdrawal_processing=0.1, withdrawal_broadcast=0.1, deposit_credit=0.1,
@@ -200,8 +220,7 @@ class Stage:
     def wait(self, condition: Callable[[], object], what: str, timeout: float = PATIENCE) -> None:
         """Wait until something holds, and start again what has ended by itself, as any service manager would.
 
-        Over SQLite that happens: two writers meet, and the scheduler ends with "database is locked", or over
-        the run of a backfill that was taken back.
+        Over SQLite that happens: two writers meet, and the scheduler ends with "database is locked".
         """
         end = time.monotonic() + timeout
         while not condition():

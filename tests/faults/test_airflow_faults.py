@@ -174,7 +174,8 @@ def test_dag_paused__legs_under_way__stand_still_until_it_is_unpaused(stage: Sta
         stage.wait_settled(mint, redemption)
         case.recovered()
         assert {stage.wait_run(one.run_id) for one in (mint, redemption)} == {"success"}
-        assert stage.tries(mint, Leg.MINT) == stage.tries(redemption, Leg.REDEEM) == ["success"]
+        for operation, leg in ((mint, Leg.MINT), (redemption, Leg.REDEEM)):
+            assert stage.tries(operation, leg) == ["success"], first_log(stage, operation, leg)
 
 
 def test_runs_and_a_backfill__all_at_once__claim_each_asset_once(stage: Stage) -> None:
@@ -249,6 +250,13 @@ def test_afterwards__another_run__finds_nothing_to_do_and_nothing_to_show(stage:
     assert len(stage.ballast.ledger.operations()) == known
     variables = stage.call("GET", "/variables", params={"limit": 100}).json()
     assert [entry["key"] for entry in variables["variables"]] == ["rebalancing_switch"]
+
+
+def first_log(stage: Stage, operation: Operation, leg: Leg) -> str:
+    """Return what the first try of a leg has logged, for a failed assertion to show."""
+    task = stage.task(operation, leg)
+    assert task is not None
+    return stage.log(task, 1)
 
 
 def clear(stage: Stage, operation: Operation, leg: Leg, *, include_downstream: bool = False) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
-import sqlite3
 import subprocess
 import zlib
-from contextlib import closing, suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 from cryptography.fernet import Fernet
+from sqlalchemy import MetaData, create_engine, select, text
 
 from include.domain.amounts import USDC
 from include.domain.operation import Leg, OperationKind
@@ -24,6 +24,8 @@ from tests.faults.stage import RPC_KEY
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from sqlalchemy import Connection
 
     from tests.faults.stage import Stage
 
@@ -85,8 +87,8 @@ def test_secrets__while_legs_wait_and_after_they_settled__are_nowhere(found: dic
 def test_connections__given_in_the_environment__are_not_stored(
     stage: Stage, found: dict[str, list[str]]
 ) -> None:
-    with closing(sqlite3.connect(stage.ballast.airflow.home / "airflow.db")) as database:
-        assert database.execute("SELECT conn_id FROM connection").fetchall() == []
+    with connected(airflow_url(stage)) as database:
+        assert database.execute(text("SELECT conn_id FROM connection")).fetchall() == []
 
 
 def test_search__a_text_in_each_kind_of_place__finds_it(stage: Stage, found: dict[str, list[str]]) -> None:
@@ -95,8 +97,8 @@ def test_search__a_text_in_each_kind_of_place__finds_it(stage: Stage, found: dic
     file.write_text(f"a line with {CONTROL} in it", encoding="utf-8")
     variable = {"key": "control", "value": CONTROL}
     stage.call("POST", "/variables", json=variable)
-    with closing(sqlite3.connect(stage.ballast.airflow.home / "airflow.db")) as database:
-        [[stored]] = database.execute("SELECT val FROM variable WHERE key = 'control'").fetchall()
+    with connected(airflow_url(stage)) as database:
+        [[stored]] = database.execute(text("SELECT val FROM variable WHERE key = 'control'")).fetchall()
     try:
         hits = find(stage, CONTROL)
     finally:
@@ -104,15 +106,15 @@ def test_search__a_text_in_each_kind_of_place__finds_it(stage: Stage, found: dic
         stage.call("DELETE", "/variables/control")
     assert CONTROL not in stored  # it is encrypted there, and found all the same
     assert f"{file}" in hits
-    assert "airflow.db: variable" in hits
+    assert "airflow: variable" in hits
 
 
 def test_search__everything_that_tasks_leave__is_looked_at(stage: Stage, found: dict[str, list[str]]) -> None:
     """The places that are searched are there and hold what they should."""
     [mint, *_] = [one for one in stage.ballast.ledger.operations() if one.kind is OperationKind.MINT][-1:]
     places = find(stage, mint.id)
-    assert {"airflow.db: xcom", "airflow.db: rendered_task_instance_fields"} <= set(places)
-    assert {"ledger.db: operations", "ledger.db: effects"} <= set(places)
+    assert {"airflow: xcom", "airflow: rendered_task_instance_fields"} <= set(places)
+    assert {"ledger: operations", "ledger: effects"} <= set(places)
     task = stage.task(mint, Leg.MINT)
     assert task is not None
     assert mint.id in stage.log(task, task["try_number"])
@@ -143,8 +145,8 @@ def find(stage: Stage, *wanted: str) -> list[str]:
     places = [*_files(home), *_commands(stage)]
     keys = json.loads((stage.ballast.airflow.home / "secrets.json").read_text(encoding="utf-8"))
     fernet = Fernet(keys["AIRFLOW__CORE__FERNET_KEY"])
-    for database in (stage.ballast.airflow.home / "airflow.db", home / "ledger.db"):
-        places += _tables(database, fernet)
+    places += _tables("airflow", airflow_url(stage), fernet)
+    places += _tables("ledger", f"sqlite:///{home / 'ledger.db'}", fernet)
     return sorted({place for place, text in places if any(one in text.lower() for one in lower)})
 
 
@@ -165,15 +167,32 @@ def _commands(stage: Stage) -> Iterator[tuple[str, str]]:
                 yield f"command of {component}", " ".join(one.cmdline())
 
 
-def _tables(file: Path, fernet: Fernet) -> Iterator[tuple[str, str]]:
+def airflow_url(stage: Stage) -> str:
+    """Return where Airflow's database is."""
+    return stage.ballast.airflow.environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Connection]:
+    """Open a database, and leave nothing open after."""
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def _tables(name: str, url: str, fernet: Fernet) -> Iterator[tuple[str, str]]:
     """Yield every value of every table, decrypted and unpacked."""
-    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
-        names = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        assert len(names) > 5
-        for name in names:
-            for row in database.execute(f'SELECT * FROM "{name}"'):
+    with connected(url) as database:
+        known = MetaData()
+        known.reflect(database)
+        assert len(known.tables) > 5
+        for table in known.tables.values():
+            for row in database.execute(select(table)):
                 for value in row:
-                    yield f"{file.name}: {name}", _plain(value, fernet)
+                    yield f"{name}: {table.name}", _plain(value, fernet)
 
 
 def _plain(value: object, fernet: Fernet) -> str:
