@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route, Router
 
-from include.sandbox.alpaca import market, tokenization, wallets
+from include.sandbox.alpaca import market, orders, tokenization, wallets
 from include.sandbox.alpaca.auth import Authority
 from include.sandbox.alpaca.errors import UNAUTHORIZED, ApiError, coded
 
@@ -68,6 +68,11 @@ def _whitelist_delete(core: Core, call: Call) -> Reply:
     return Reply(None)
 
 
+def _cancel(core: Core, call: Call) -> Reply:
+    orders.cancel(core, call.path["order_id"])
+    return Reply(None, status=204)
+
+
 _A, _T = "/v1/accounts/{account_id}", "/v1/trading/accounts/{account_id}"
 
 HANDLERS: dict[str, tuple[str, str, Callable[[Core, Call], Any]]] = {
@@ -113,6 +118,19 @@ HANDLERS: dict[str, tuple[str, str, Callable[[Core, Call], Any]]] = {
     ),
     "whitelist_delete": ("DELETE", f"{_A}/wallets/whitelists/{{entry_id}}", _whitelist_delete),
     "fee_estimate": ("GET", "/v1/wallets/fees/estimate", lambda core, c: wallets.fee_estimate(core, c.query)),
+    "order": ("POST", f"{_T}/orders", lambda core, c: orders.place(core, c.json())),
+    "orders": ("GET", f"{_T}/orders", lambda core, c: orders.list_orders(core, c.query)),
+    "order_by_client_id": (
+        "GET",
+        f"{_T}/orders:by_client_order_id",
+        lambda core, c: orders.order_by_client_id(core, c.query.get("client_order_id")),
+    ),
+    "order_by_id": (
+        "GET",
+        f"{_T}/orders/{{order_id}}",
+        lambda core, c: orders.order_by_id(core, c.path["order_id"]),
+    ),
+    "order_cancel": ("DELETE", f"{_T}/orders/{{order_id}}", _cancel),
 }
 """Every endpoint by its name: method, path, handler. The handlers run under the core's lock."""
 
@@ -194,6 +212,8 @@ class AlpacaApp:
             result = handler(core, call)
         core.wake.set()
         reply = result if isinstance(result, Reply) else Reply(result)
+        if reply.status == 204:
+            return Response(status_code=204, headers=reply.headers)
         return JSONResponse(reply.body, reply.status, reply.headers)
 
     async def _with_faults(self, name: str, act: Callable[[], Response]) -> Response:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
+from include.sandbox.alpaca import dollars
 from include.sandbox.alpaca.app import AlpacaApp
 from include.sandbox.alpaca.core import Core, Profile
-from include.sandbox.alpaca.journal import Book
+from include.sandbox.alpaca.journal import Book, InsufficientFundsError
 from include.sandbox.alpaca.settings import Latencies, Rules
 from include.sandbox.alpaca.state import Stage, State, Whitelisted, new_id
 from include.sandbox.alpaca.store import load, save
@@ -68,6 +69,24 @@ class Broker:
         """Give the account its opening balance of an asset."""
         self._trade(asset, amount, Book.OPENING, Book.MAKER, "opening balance")
 
+    def set_cash(self, cash: Decimal, withdrawable: Decimal | None = None) -> None:
+        """Set the account's dollars, as if they had been so from the start; all are settled unless told.
+
+        :raises ValueError: not in whole cents, or less than open orders hold.
+        """
+        with self.core.lock:
+            dollars.set_cash(self.core, cash, withdrawable)
+
+    def receive_proceeds(self, amount: Decimal, memo: str = "sale of shares") -> None:
+        """Credit the dollars of a sale: they are cash at once, and withdrawable after :meth:`settle`."""
+        with self.core.lock:
+            dollars.receive_proceeds(self.core, amount, memo)
+
+    def settle(self, amount: Decimal | None = None) -> None:
+        """Settle unsettled dollars, all of them unless an amount is given."""
+        with self.core.lock:
+            dollars.settle(self.core, amount)
+
     def whitelist(self, address: str) -> None:
         """Allow withdrawals to an address from the start."""
         core = self.core
@@ -115,5 +134,8 @@ class Broker:
     def _trade(self, asset: str, amount: Decimal, source: Book, target: Book, memo: str) -> None:
         core = self.core
         with core.lock:
+            held = core.state.ordered(asset)
+            if source is Book.MAKER and held and core.state.journal.balance(source, asset) - held < amount:
+                raise InsufficientFundsError(f"open orders hold {held} {asset}")
             core.state.journal.move(asset, amount, source, target, memo=memo, at=core.clock())
             core.changed()

@@ -89,7 +89,7 @@ class Core:
         """Lift the fate of a piece of work, so that it goes on. Tell whether there was one."""
         with self.lock:
             state = self.state
-            for table in (state.requests, state.transfers, state.whitelist):
+            for table in (state.requests, state.transfers, state.whitelist, state.orders):
                 work = table.get(key)
                 if work is not None and work.fate is not None:
                     work.fate = None

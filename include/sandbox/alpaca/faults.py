@@ -15,6 +15,7 @@ ENDPOINTS = (
     "mint", "requests", "request", "request_by_client_id",
     "wallets", "transfers", "transfer", "withdraw",
     "whitelists", "whitelist_add", "whitelist_delete", "fee_estimate",
+    "order", "orders", "order_by_id", "order_by_client_id", "order_cancel",
 )  # fmt: skip
 """The names by which requests are addressed; `*` means any of them."""
 
@@ -53,6 +54,16 @@ FATES: dict[str, dict[str, str]] = {
     },
     "deposit": {"never_seen": "overlooked until released", "stuck": "PROCESSING until released"},
     "whitelist": {"stuck": "PENDING until released", "reject": "REJECTED instead of APPROVED"},
+    "order": {
+        "no_quote": "refused at once for want of a price; nothing is taken on",
+        "reject": "accepted, then rejected without a fill",
+        "stuck": "open without a fill until cancelled or released",
+        "partial": "filled in part, then open until cancelled or released",
+        "cancel_rest": "filled in part, then cancelled by the broker",
+        "expire": "filled in part, then expired",
+        "fill_anyway": "open until its cancellation is accepted, then filled all the same",
+        "slow_cancel": "open until cancelled, then pending_cancel until released",
+    },
 }
 """What can become of a piece of work that was taken on."""
 
@@ -60,7 +71,7 @@ FATES: dict[str, dict[str, str]] = {
 class Fault(BaseModel):
     """One armed fault.
 
-    :param target: an endpoint's name or `*` for a fault of the answer; `mint`, `redemption` ... for a fate.
+    :param target: an endpoint's name or `*` for a fault of the answer; `mint`, `order` ... for a fate.
     :param kind: a key of `ANSWERS`, or of `FATES[target]`.
     :param times: how many requests or pieces of work it hits.
     :param after: how many it lets pass first.

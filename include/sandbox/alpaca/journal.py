@@ -26,7 +26,9 @@ class Book(StrEnum):
     WITHHELD = "withheld"  # the fee of a withdrawal that is not complete
     WITHDRAWN = "withdrawn"  # USDC handed to the chain
     DEPOSITED = "deposited"  # negative by the USDC credited from the chain
-    FEES = "fees"  # withdrawal fees the broker earned
+    FEES = "fees"  # withdrawal and trading fees the broker earned
+    UNSETTLED = "unsettled"  # dollars of sales: cash, but not to be withdrawn or spent on USDC yet
+    SLIPPAGE = "slippage"  # dollars that conversions cost beyond the value of the USDC
 
 
 MAY_BE_NEGATIVE = frozenset({Book.OPENING, Book.MARKET, Book.TOKENIZED, Book.DEPOSITED})
@@ -37,7 +39,7 @@ class InsufficientFundsError(Exception):
 
 
 class Entry(BaseModel):
-    """One move of `amount` (shares or whole USDC) of `asset` between two books."""
+    """One move of `amount` (shares, whole USDC or dollars) of `asset` between two books."""
 
     at: datetime
     asset: str

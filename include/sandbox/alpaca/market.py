@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from include.sandbox.alpaca.errors import coded
-from include.sandbox.alpaca.state import USDC, floor_to, plain_number
+from include.sandbox.alpaca.state import USD, USDC, floor_to, plain_number
 
 if TYPE_CHECKING:
     from include.sandbox.alpaca.core import Core
@@ -20,22 +20,23 @@ USDC_SYMBOL = "USDCUSD"
 
 
 def account(core: Core) -> dict[str, Any]:
-    """Show the account. Everything in it is settled."""
-    cash = plain_number(core.state.cash)
+    """Show the account. `cash` is all of it; what can be withdrawn is settled and not held by an order."""
+    state = core.state
     held = sum((_value(core, asset) for asset in _assets(core)), Decimal(0))
-    equity = plain_number(core.state.cash + held)
+    equity = plain_number(state.cash + held)
+    settled, unheld = plain_number(state.available(USD)), plain_number(state.cash - state.held(USD))
     return {
         "id": core.profile.account_id,
         "account_number": "900000001",
         "status": "ACTIVE",
         "crypto_status": "ACTIVE",
         "currency": "USD",
-        "cash": cash,
-        "cash_withdrawable": cash,
-        "cash_transferable": cash,
-        "buying_power": cash,
-        "regt_buying_power": cash,
-        "non_marginable_buying_power": cash,
+        "cash": plain_number(state.cash),
+        "cash_withdrawable": settled,
+        "cash_transferable": settled,
+        "buying_power": unheld,
+        "regt_buying_power": unheld,
+        "non_marginable_buying_power": settled,
         "equity": equity,
         "last_equity": equity,
         "long_market_value": plain_number(held),
@@ -113,7 +114,8 @@ def _next(now: datetime, at: time) -> datetime:
 
 
 def _assets(core: Core) -> list[str]:
-    return [asset for asset in core.state.journal.assets() if core.state.position(asset) != 0]
+    held = (asset for asset in core.state.journal.assets() if asset != USD)
+    return [asset for asset in held if core.state.position(asset) != 0]
 
 
 def _symbol(asset: str) -> str:

@@ -22,6 +22,10 @@ class Latencies(BaseModel):
     withdrawal_broadcast: float = Field(default=0.5, ge=0)  # ready -> USDC sent on Ethereum
     deposit_credit: float = Field(default=0.5, ge=0)  # confirmed -> credited
     whitelist_approval: float = Field(default=1.0, ge=0)  # 24 hours at the real one
+    order_visible: float = Field(default=0.0, ge=0)  # accepted -> found by lookups
+    order_fill: float = Field(default=0.3, ge=0)  # accepted -> filled
+    order_booking: float = Field(default=0.0, ge=0)  # filled -> in cash and position
+    order_cancel: float = Field(default=0.1, ge=0)  # cancellation accepted -> cancelled
 
 
 class Rules(BaseModel):
@@ -36,6 +40,12 @@ class Rules(BaseModel):
     deposit_confirmations: int = Field(default=1, ge=1)
     requests_per_minute: int = Field(default=6000, ge=1)
     token_lifetime: int = Field(default=899, ge=1)  # seconds an OAuth2 token is good for
+    usdc_price: Decimal = Field(default=Decimal(1), gt=0)  # dollars, between bid and ask
+    slippage_bps: Decimal = Field(default=Decimal(17), ge=0, lt=10_000)  # from that price to a fill's
+    conversion_fee_bps: Decimal = Field(default=Decimal(0), ge=0, lt=10_000)  # of what a fill brings in
+    minimum_order: Decimal = Field(default=Decimal(10), ge=0)  # dollars, for buying only
+    partial_fill: Decimal | None = Field(default=None, gt=0, lt=1)  # what of each order is filled, if set
+    insufficient_dollars: Literal["buying_power", "balance"] = "buying_power"  # the words for it
     insufficient_status: Literal[400, 403, 422] = 400
     replay: Literal["original", "current"] = "original"  # what a replayed mint shows
     mint_answers_id: bool = False  # answer the mint with `id`, as older versions did

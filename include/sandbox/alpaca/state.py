@@ -12,7 +12,10 @@ from pydantic import BaseModel
 
 from include.sandbox.alpaca.journal import Book, Journal
 
-USDC = "USDC"
+USDC, USD = "USDC", "USD"
+OPENING_CASH = Decimal(100_000)
+OPENED_AT = datetime(2026, 1, 2, 15, 0, tzinfo=UTC)
+FINAL = frozenset({"filled", "canceled", "expired", "rejected"})
 
 
 class Stage(StrEnum):
@@ -98,6 +101,79 @@ class Whitelisted(Work):
     travel_rule_info: dict[str, Any] | None = None
 
 
+class Fill(BaseModel):
+    """A part of an order that was filled.
+
+    :param qty: USDC, at most 9 decimals; before the fee.
+    :param dollars: what was paid or got for it, in whole cents; before the fee.
+    :param value: what the USDC was worth in the middle between bid and ask.
+    :param fee: in what came in: USDC of a purchase, dollars of a sale.
+    :param booked: whether cash and position show it.
+    """
+
+    at: datetime
+    qty: Decimal
+    dollars: Decimal
+    value: Decimal
+    fee: Decimal
+    booked: bool = False
+
+
+class Order(Work):
+    """A market order for USDC against dollars, by `notional` (dollars) or `qty` (USDC).
+
+    :param reserved: what it may take at most: dollars of a purchase, USDC of a sale.
+    """
+
+    client_order_id: str
+    side: str
+    time_in_force: str
+    qty: Decimal | None = None
+    notional: Decimal | None = None
+    reserved: Decimal
+    status: str = "new"
+    fills: list[Fill] = []
+    canceled_at: datetime | None = None
+
+    @property
+    def takes(self) -> str:
+        """Return the asset that it takes out of the account."""
+        return USD if self.side == "buy" else USDC
+
+    @property
+    def filled_qty(self) -> Decimal:
+        """Return the USDC that was bought or sold."""
+        return sum((fill.qty for fill in self.fills), Decimal(0))
+
+    @property
+    def filled_dollars(self) -> Decimal:
+        """Return the dollars that were paid or got."""
+        return sum((fill.dollars for fill in self.fills), Decimal(0))
+
+    def unbooked(self) -> list[Fill]:
+        """Return the fills that cash and position do not show yet."""
+        return [fill for fill in self.fills if not fill.booked]
+
+    def hold(self) -> Decimal:
+        """Return what is kept from other uses: what it may still take, and what it took unbooked."""
+        taken = {fill.booked: Decimal(0) for fill in self.fills} | {True: Decimal(0), False: Decimal(0)}
+        for fill in self.fills:
+            taken[fill.booked] += fill.dollars if self.side == "buy" else fill.qty
+        return taken[False] if self.status in FINAL else self.reserved - taken[True]
+
+    def stuck(self) -> bool:
+        """Tell whether nothing more happens for now."""
+        if self.unbooked():
+            return False
+        waits_at = {
+            "stuck": ("new",),
+            "fill_anyway": ("new",),
+            "slow_cancel": ("new", "pending_cancel"),
+            "partial": ("partially_filled",),
+        }
+        return self.status in waits_at.get(self.fate or "", ())
+
+
 class Incoming(BaseModel):
     """A token transfer that was found on a chain. `amount` is in base units."""
 
@@ -121,13 +197,13 @@ class Replay(BaseModel):
 
 
 class State(BaseModel):
-    """All that the broker remembers."""
+    """All that the broker remembers. A new account begins with cash, whatever else it is given."""
 
-    cash: Decimal = Decimal(100_000)
     journal: Journal = Journal()
     requests: dict[str, TokenizationRequest] = {}
     replays: dict[str, Replay] = {}
     transfers: dict[str, Transfer] = {}
+    orders: dict[str, Order] = {}
     whitelist: dict[str, Whitelisted] = {}
     redemptions: dict[str, Incoming] = {}
     deposits: dict[str, Incoming] = {}
@@ -136,19 +212,35 @@ class State(BaseModel):
     opening_blocks: dict[str, int] = {}  # chain -> last block before the world's history
     grants: list[str] = []  # transactions in which the sandbox itself gave tokens to the maker
 
-    def held(self, symbol: str) -> Decimal:
-        """Return what is promised to accepted mints but not journaled yet."""
-        return sum(
+    def model_post_init(self, _context: object) -> None:
+        """Put in the opening cash, unless the books know of dollars already."""
+        if USD not in self.journal.assets():
+            self.journal.move(USD, OPENING_CASH, Book.OPENING, Book.MAKER, memo="opening cash", at=OPENED_AT)
+
+    @property
+    def cash(self) -> Decimal:
+        """Return all dollars of the account: unsettled ones, and those that open orders hold, are in it."""
+        return self.journal.balance(Book.MAKER, USD) + self.journal.balance(Book.UNSETTLED, USD)
+
+    def held(self, asset: str) -> Decimal:
+        """Return what is promised to accepted mints but not journaled yet, and what open orders hold."""
+        minting = sum(
             (
                 request.qty
                 for request in self.requests.values()
-                if request.type == "mint" and request.symbol == symbol and request.stage is Stage.ACCEPTED
+                if request.type == "mint" and request.symbol == asset and request.stage is Stage.ACCEPTED
             ),
             Decimal(0),
         )
+        return minting + self.ordered(asset)
+
+    def ordered(self, asset: str) -> Decimal:
+        """Return what orders that are not done hold of USDC or dollars."""
+        orders = (order for order in self.orders.values() if order.stage is not Stage.DONE)
+        return sum((order.hold() for order in orders if order.takes == asset), Decimal(0))
 
     def available(self, asset: str) -> Decimal:
-        """Return `qty_available` of a position: nothing held is in it."""
+        """Return `qty_available` of a position, or the cash that can be withdrawn: nothing held is in it."""
         return self.journal.balance(Book.MAKER, asset) - self.held(asset)
 
     def position(self, asset: str) -> Decimal:
@@ -162,6 +254,7 @@ class State(BaseModel):
             *self.requests.values(),
             *self.transfers.values(),
             *self.whitelist.values(),
+            *self.orders.values(),
         ]
         return sorted((w for w in everything if w.stage is not Stage.DONE), key=lambda w: w.created_at)
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from eth_utils.address import to_checksum_address
 
-from include.sandbox.alpaca import tokenization, wallets
+from include.sandbox.alpaca import orders, tokenization, wallets
 from include.sandbox.alpaca.chain import Chain, NonceSpentError
 from include.sandbox.alpaca.state import (
     USDC,
     Incoming,
+    Order,
     Stage,
     TokenizationRequest,
     Transfer,
@@ -98,6 +99,9 @@ class Worker:
         if isinstance(work, Whitelisted):
             with self.core.lock:
                 wallets.decide_whitelist(self.core, work)
+        elif isinstance(work, Order):
+            with self.core.lock:
+                orders.advance(self.core, work)
         elif isinstance(work, Transfer):
             if work.direction == "INCOMING":
                 with self.core.lock:

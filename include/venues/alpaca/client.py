@@ -3,23 +3,23 @@
 Every method makes one request. Nothing is repeated and nothing sleeps: what to do after a failure is for the
 caller, who is told by the kind of the exception whether money may have moved.
 
-`mint` and `withdraw` move money. A mint has an idempotency key; a withdrawal has none, so that after an
-`OutcomeUnknown` it must be looked for among `transfers()` and never be sent blindly again.
+`mint`, `withdraw`, `buy_usdc` and `sell_usdc` move money. A mint has an idempotency key, and an order has an
+id of ours that Alpaca takes only once; a withdrawal has neither, so that after an `OutcomeUnknown` it must be
+looked for among `transfers()` and never be sent blindly again.
 """
 
 from __future__ import annotations
 
-import logging
 import re
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
 
 from eth_utils.address import is_checksum_address, is_hex_address
-from pydantic import BaseModel, ValidationError
 
 from include.venues.alpaca import values
-from include.venues.alpaca.errors import AlpacaOutcomeUnknown, AlpacaUnavailable
-from include.venues.alpaca.http import Reply, Session
+from include.venues.alpaca.answers import Rows, id_of, not_ours, read_moved, read_one, segment, unreadable
+from include.venues.alpaca.errors import AlpacaUnavailable
+from include.venues.alpaca.http import Session
 from include.venues.alpaca.models import (
     Account,
     Asset,
@@ -28,6 +28,7 @@ from include.venues.alpaca.models import (
     TokenizationRequest,
     WhitelistedAddress,
 )
+from include.venues.alpaca.orders import Orders
 from include.venues.alpaca.values import utc_now
 
 if TYPE_CHECKING:
@@ -38,14 +39,11 @@ if TYPE_CHECKING:
 
     import httpx
 
-_logger = logging.getLogger(__name__)
-
-_Model = TypeVar("_Model", bound=BaseModel)
 _ACCOUNT_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _CHAIN_NAMES = {"ethereum": "ETH", "solana": "SOL", "arbitrum": "ARB"}
 
 
-class AlpacaBroker:
+class AlpacaBroker(Orders):
     """One Alpaca account. Safe to share between threads.
 
     Methods that read raise `Unavailable` or `Refused`; those that move money also `OutcomeUnknown`; an
@@ -72,7 +70,7 @@ class AlpacaBroker:
         self._session = Session(base_url, auth, transport=transport, timeout=timeout, now=now)
         self._account = f"/v1/accounts/{account_id}"
         self._trading = f"/v1/trading/accounts/{account_id}"
-        self._reported: set[tuple[str, str]] = set()
+        self._rows = Rows()
 
     def close(self) -> None:
         """Close the connections."""
@@ -91,7 +89,7 @@ class AlpacaBroker:
     def account(self) -> Account:
         """Return the account's state and its cash."""
         path = f"{self._trading}/account"
-        return self._read_one(Account, path, self._session.read(path))
+        return read_one(Account, path, self._session.read(path))
 
     def positions(self) -> list[Position]:
         """Return everything the account holds. What it holds none of is absent.
@@ -102,13 +100,13 @@ class AlpacaBroker:
         path = f"{self._trading}/positions"
         reply = self._session.read(path)
         found = []
-        for row in self._rows(path, reply):
-            position = self._read_row(Position, row, "symbol")
+        for row in self._rows.of(path, reply):
+            position = self._rows.read_row(Position, row, "symbol")
             if position is not None:
                 found.append(position)
             elif not isinstance(row, dict) or row.get("asset_class") in {None, "", "us_equity", "crypto"}:
                 raise AlpacaUnavailable(
-                    f"GET {path}: the position {_name(row, 'symbol')} cannot be read",
+                    f"GET {path}: the position {id_of(row, 'symbol')} cannot be read",
                     status=200,
                     request_id=reply.request_id,
                 )
@@ -117,7 +115,7 @@ class AlpacaBroker:
     def asset(self, symbol: str) -> Asset:
         """Return an asset by its symbol. An unknown one is `Refused` with status 404."""
         path = f"/v1/assets/{quote(values.symbol('symbol', symbol), safe='')}"
-        return self._read_one(Asset, path, self._session.read(path))
+        return read_one(Asset, path, self._session.read(path))
 
     def clock(self) -> datetime:
         """Return what time it is for Alpaca."""
@@ -126,7 +124,7 @@ class AlpacaBroker:
         try:
             return values.moment(reply.payload["timestamp"])
         except (KeyError, TypeError, ValueError):
-            raise _unreadable(path, reply, "has no timestamp") from None
+            raise unreadable(path, reply, "has no timestamp") from None
 
     # Tokenization
 
@@ -159,7 +157,7 @@ class AlpacaBroker:
         headers = {"Idempotency-Key": values.key("idempotency_key", idempotency_key)}
         path = f"{self._account}/tokenization/mint"
         reply = self._session.move(path, body, headers)
-        request = self._read_moved(TokenizationRequest, path, reply)
+        request = read_moved(TokenizationRequest, path, reply)
         ours = (
             request.symbol == symbol
             and request.quantity == quantity
@@ -169,7 +167,7 @@ class AlpacaBroker:
             and request.wallet in {None, wallet}
         )
         if not ours:
-            raise _not_ours(path, reply, request.id)
+            raise not_ours(path, reply, request.id)
         return request
 
     def tokenization_requests(
@@ -198,7 +196,7 @@ class AlpacaBroker:
         reply = self._session.read(path, {name: value for name, value in wanted.items() if value is not None})
         return [
             request
-            for request in self._read_rows(TokenizationRequest, path, reply, "tokenization_request_id")
+            for request in self._rows.read(TokenizationRequest, path, reply, "tokenization_request_id")
             if (type is None or request.type == type)
             and (status is None or request.status == status)
             and (symbol is None or request.symbol == symbol)
@@ -207,9 +205,9 @@ class AlpacaBroker:
 
     def tokenization_request(self, request_id: str) -> TokenizationRequest | None:
         """Return a request by Alpaca's id, or None where Alpaca knows none."""
-        path = f"{self._account}/tokenization/requests/{_segment('request_id', request_id)}"
+        path = f"{self._account}/tokenization/requests/{segment('request_id', request_id)}"
         reply = self._session.find(path)
-        return None if reply is None else self._read_one(TokenizationRequest, path, reply)
+        return None if reply is None else read_one(TokenizationRequest, path, reply)
 
     def tokenization_request_by_client_id(self, client_request_id: str) -> TokenizationRequest | None:
         """Return the newest mint with our own label, or None where Alpaca knows none (yet)."""
@@ -218,9 +216,9 @@ class AlpacaBroker:
         reply = self._session.find(path, {"client_request_id": label})
         if reply is None:
             return None
-        request = self._read_one(TokenizationRequest, path, reply)
+        request = read_one(TokenizationRequest, path, reply)
         if request.client_request_id not in {None, label}:
-            raise _unreadable(path, reply, f"is request {request.id}, which has another label")
+            raise unreadable(path, reply, f"is request {request.id}, which has another label")
         return request
 
     # Crypto wallets
@@ -234,28 +232,28 @@ class AlpacaBroker:
         if isinstance(wallet, list) and len(wallet) == 1:
             wallet = wallet[0]
         if not isinstance(wallet, dict):
-            raise _unreadable(path, reply, "is not one wallet")
+            raise unreadable(path, reply, "is not one wallet")
         on = wallet.get("chain")
         if on and _CHAIN_NAMES.get(str(on).lower(), str(on).upper()) != chain:
-            raise _unreadable(path, reply, f"is a wallet on {on}, not on {chain}")
+            raise unreadable(path, reply, f"is a wallet on {on}, not on {chain}")
         given = wallet.get("address")
         address = values.address(given)
         # In mixed case an address carries a checksum; one that does not fit was damaged on its way.
         damaged = isinstance(given, str) and given.lower() != given and not is_checksum_address(given.strip())
         if not is_hex_address(address) or damaged or not int(address, 16):
-            raise _unreadable(path, reply, "has no EVM address")
+            raise unreadable(path, reply, "has no EVM address")
         return str(address)
 
     def transfers(self) -> list[CryptoTransfer]:
         """Return the deposits and withdrawals of crypto, in Alpaca's order."""
         path = f"{self._account}/wallets/transfers"
-        return self._read_rows(CryptoTransfer, path, self._session.read(path), "id")
+        return self._rows.read(CryptoTransfer, path, self._session.read(path), "id")
 
     def transfer(self, transfer_id: str) -> CryptoTransfer | None:
         """Return a deposit or withdrawal by Alpaca's id, or None where Alpaca knows none."""
-        path = f"{self._account}/wallets/transfers/{_segment('transfer_id', transfer_id)}"
+        path = f"{self._account}/wallets/transfers/{segment('transfer_id', transfer_id)}"
         reply = self._session.find(path)
-        return None if reply is None else self._read_one(CryptoTransfer, path, reply)
+        return None if reply is None else read_one(CryptoTransfer, path, reply)
 
     def withdraw(self, *, amount: Decimal, asset: str, address: str, chain: str) -> CryptoTransfer:
         """Send crypto to a whitelisted address. Each call is a new withdrawal: there is no key against that.
@@ -272,17 +270,17 @@ class AlpacaBroker:
         }
         path = f"{self._account}/wallets/transfers"
         reply = self._session.move(path, body)
-        transfer = self._read_moved(CryptoTransfer, path, reply)
+        transfer = read_moved(CryptoTransfer, path, reply)
         if not transfer.is_outgoing or transfer.asset != asset or transfer.to_address not in {None, address}:
-            raise _not_ours(path, reply, transfer.id)
+            raise not_ours(path, reply, transfer.id)
         return transfer
 
     def whitelist(self) -> list[WhitelistedAddress]:
         """Return the addresses that may be, or will be allowed to be, withdrawn to."""
         path = f"{self._account}/wallets/whitelists"
-        return self._read_rows(WhitelistedAddress, path, self._session.read(path), "id")
+        return self._rows.read(WhitelistedAddress, path, self._session.read(path), "id")
 
-    def estimate_fee(self, *, asset: str, from_address: str, to_address: str, amount: Decimal) -> Decimal:
+    def fee_estimate(self, asset: str, from_address: str, to_address: str, amount: Decimal) -> Decimal:
         """Return what a withdrawal would cost, in units of the asset."""
         path = "/v1/wallets/fees/estimate"
         decimals = values.USDC_DECIMALS if asset == "USDC" else values.QUANTITY_DECIMALS
@@ -296,74 +294,4 @@ class AlpacaBroker:
         try:
             return values.decimal(reply.payload["fee"])
         except (KeyError, TypeError, ValueError):
-            raise _unreadable(path, reply, "has no fee") from None
-
-    # Reading answers
-
-    def _read_one(self, model: type[_Model], path: str, reply: Reply) -> _Model:
-        try:
-            return model.model_validate(reply.payload)
-        except ValidationError as error:
-            raise _unreadable(path, reply, f"is no {model.__name__}: {_fields(error)}") from None
-
-    def _read_moved(self, model: type[_Model], path: str, reply: Reply) -> _Model:
-        """Read the answer to a request that moved money: it was accepted, whatever we make of the answer."""
-        try:
-            return model.model_validate(reply.payload)
-        except ValidationError as error:
-            name = _name(reply.payload, "tokenization_request_id")
-            raise AlpacaOutcomeUnknown(
-                f"POST {path}: accepted as {name}, but the answer cannot be read: {_fields(error)}",
-                status=200,
-                request_id=reply.request_id,
-            ) from None
-
-    def _rows(self, path: str, reply: Reply) -> list[Any]:
-        if not isinstance(reply.payload, list):
-            raise _unreadable(path, reply, "is not a list")
-        return reply.payload
-
-    def _read_rows(self, model: type[_Model], path: str, reply: Reply, name: str) -> list[_Model]:
-        rows = (self._read_row(model, row, name) for row in self._rows(path, reply))
-        return [row for row in rows if row is not None]
-
-    def _read_row(self, model: type[_Model], row: Any, name: str) -> _Model | None:
-        """Read one row of a list, or say that it cannot be read (once a client: old rows stay in lists)."""
-        try:
-            return model.model_validate(row)
-        except ValidationError as error:
-            subject = (model.__name__, _name(row, name))
-            level = logging.DEBUG if subject in self._reported else logging.WARNING
-            self._reported.add(subject)
-            _logger.log(level, "skipped the %s %s: %s", *subject, _fields(error))
-            return None
-
-
-def _segment(field: str, value: str) -> str:
-    """Return an id as one segment of a path."""
-    if not value or not value.isascii() or not value.isprintable() or set(value) <= {"."}:
-        raise ValueError(f"{field} must be an id, not {value!r}")
-    return quote(value, safe="")
-
-
-def _name(row: Any, name: str) -> str:
-    """Return how a row that cannot be read is called, as far as it says."""
-    found = (row.get(name) or row.get("id")) if isinstance(row, dict) else None
-    return str(found)[:64] if isinstance(found, str | int) else "without an id"
-
-
-def _fields(error: ValidationError) -> str:
-    """Name the fields that could not be read, without their values."""
-    return ", ".join(sorted({".".join(map(str, item["loc"])) or "not an object" for item in error.errors()}))
-
-
-def _unreadable(path: str, reply: Reply, why: str) -> AlpacaUnavailable:
-    return AlpacaUnavailable(f"GET {path}: the answer {why}", status=200, request_id=reply.request_id)
-
-
-def _not_ours(path: str, reply: Reply, answered: str) -> AlpacaOutcomeUnknown:
-    return AlpacaOutcomeUnknown(
-        f"POST {path}: the answer describes {answered}, which is not what was asked for",
-        status=200,
-        request_id=reply.request_id,
-    )
+            raise unreadable(path, reply, "has no fee") from None

@@ -35,11 +35,18 @@ class Unauthorized(AlpacaRefused):
 
 
 class InsufficientPosition(AlpacaRefused):
-    """The account holds less than was asked for. It comes as 400, 403 or 422, told apart by words only."""
+    """The account holds less than was asked for: shares, coins or dollars.
+
+    It comes as 400, 403 or 422, told apart by words only.
+    """
 
 
 class KeyReused(AlpacaRefused):
     """The idempotency key was used before with another body (422): an earlier request exists under it."""
+
+
+class DuplicateOrder(AlpacaRefused):
+    """The client_order_id was used before (422): an order exists under it. Look it up and adopt it."""
 
 
 class AlpacaUnavailable(Unavailable):
@@ -63,6 +70,10 @@ class AlpacaUnavailable(Unavailable):
 
 class RateLimited(AlpacaUnavailable):
     """Too many requests: said by Alpaca (429), or by the client itself while Alpaca's pause is not over."""
+
+
+class NoQuote(AlpacaUnavailable):
+    """Alpaca has no price to fill an order by at the moment (403). The order was not taken; try it later."""
 
 
 class AlpacaOutcomeUnknown(OutcomeUnknown):

@@ -15,8 +15,10 @@ from include.venues.alpaca.errors import (
     AlpacaOutcomeUnknown,
     AlpacaRefused,
     AlpacaUnavailable,
+    DuplicateOrder,
     InsufficientPosition,
     KeyReused,
+    NoQuote,
     RateLimited,
     Unauthorized,
 )
@@ -36,10 +38,13 @@ _logger = logging.getLogger(__name__)
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 _LONGEST_MESSAGE = 300
 _INSUFFICIENT = re.compile(
-    r"insufficient\b.*\b(positions?|qty|quantity|shares?|balances?|funds|available)\b"
+    r"insufficient\b.*\b(positions?|qty|quantity|shares?|balances?|funds|available|buying power)\b"
     r"|\bno positions? found\b",
     re.I,
 )
+_NO_QUOTE = re.compile(r"\bno\b.*\bquotes?\b", re.I)
+# Alpaca gives its code to other causes as well, so that only the words tell.
+_DUPLICATE_ORDER = re.compile(r"client.?order.?id\b.*\b(unique|duplicate\w*|exists?|already|used)\b", re.I)
 _OTHER_404 = re.compile(r"^\s*account\b", re.I)
 
 
@@ -134,9 +139,20 @@ class Session:
         try:
             return self.read(path, params)
         except AlpacaRefused as refused:
-            if refused.status == 404 and not _OTHER_404.search(refused.message):
+            if refused.status == 404 and not is_about_another(refused):
                 return None
             raise
+
+    def delete(self, path: str) -> None:
+        """DELETE a resource.
+
+        :raises Refused: any 4xx but 408, 409 and 429, and redirects but 303: certainly not done.
+        :raises Unavailable: no connection was made, 429, or a 404 that is not Alpaca's own: not done.
+        :raises OutcomeUnknown: everything else that is not an answer of success.
+        """
+        response = self._send(self._moving, "DELETE", path)
+        if not response.is_success:
+            self._fail("DELETE", path, response)
 
     def move(self, path: str, body: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Reply:
         """POST a request that moves money, once.
@@ -215,7 +231,7 @@ class Session:
             status >= 500
             or status < 300
             or status == 408
-            or (status == 404 and not problem.is_json and not moves)
+            or (status == 404 and not problem.is_json and method != "POST")
         ):
             raise AlpacaUnavailable(
                 text,
@@ -225,9 +241,18 @@ class Session:
                 request_id=request_id,
                 retry_after=retry_after(response.headers, self._now()),
             )
+        if status == 403 and _NO_QUOTE.search(problem.message):
+            raise NoQuote(
+                text, status=status, code=problem.code, message=problem.message, request_id=request_id
+            )
         raise _refusal(status, problem)(
             text, status=status, code=problem.code, message=problem.message, request_id=request_id
         )
+
+
+def is_about_another(refused: AlpacaRefused) -> bool:
+    """Tell whether a 404 speaks of the account rather than of what was asked for."""
+    return _OTHER_404.search(refused.message) is not None
 
 
 def _refusal(status: int, problem: _Problem) -> type[AlpacaRefused]:
@@ -237,6 +262,8 @@ def _refusal(status: int, problem: _Problem) -> type[AlpacaRefused]:
         return InsufficientPosition
     if status == 422 and "idempotency" in problem.message.lower():
         return KeyReused
+    if status in {400, 422} and _DUPLICATE_ORDER.search(problem.message):
+        return DuplicateOrder
     return AlpacaRefused
 
 

@@ -71,6 +71,40 @@ class WhitelistStatus(OpenEnum):
     REJECTED = "REJECTED"
 
 
+class OrderSide(OpenEnum):
+    """Whether an order gives dollars or takes them."""
+
+    BUY = "buy"
+    SELL = "sell"
+
+
+class OrderStatus(OpenEnum):
+    """How far an order has come. See `Order.is_open` and `Order.is_final`."""
+
+    ACCEPTED = "accepted"
+    ACCEPTED_FOR_BIDDING = "accepted_for_bidding"
+    PENDING_NEW = "pending_new"
+    HELD = "held"
+    NEW = "new"
+    PARTIALLY_FILLED = "partially_filled"
+    DONE_FOR_DAY = "done_for_day"
+    STOPPED = "stopped"
+    SUSPENDED = "suspended"
+    CALCULATED = "calculated"
+    PENDING_CANCEL = "pending_cancel"
+    PENDING_REPLACE = "pending_replace"
+    FILLED = "filled"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+    REPLACED = "replaced"
+
+
+_FINAL = frozenset({OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED})
+# A replaced order goes on as another one, which we never ask for: that is for a person.
+_OPEN = frozenset(OrderStatus) - _FINAL - {OrderStatus.REPLACED}
+_USDC_SYMBOLS = frozenset({"USDCUSD", "USDC/USD", "USDC"})
+
 Amount = Annotated[Decimal, BeforeValidator(values.decimal)]
 MaybeAmount = Annotated[
     Decimal | None,
@@ -122,6 +156,15 @@ class Account(_Model):
         blocked = self.trading_blocked or self.account_blocked or self.transfers_blocked
         return self.status == "ACTIVE" and not blocked
 
+    @property
+    def settled_cash(self) -> Decimal | None:
+        """Dollars that can become USDC: the least that Alpaca says is settled, or None if it does not say.
+
+        It is never above `cash` and never below 0.
+        """
+        said = [c for c in (self.cash_withdrawable, self.non_marginable_buying_power) if c is not None]
+        return max(min(*said, self.cash), Decimal(0)) if said else None
+
 
 class Position(_Model):
     """What the account holds of one asset. A short position has negative quantities."""
@@ -150,7 +193,7 @@ class Position(_Model):
     @property
     def is_usdc(self) -> bool:
         """Whether this is the USDC held, which Alpaca lists under the symbol of its pair with the dollar."""
-        return self.asset_class == "crypto" and self.symbol in {"USDCUSD", "USDC/USD", "USDC"}
+        return self.asset_class == "crypto" and self.symbol in _USDC_SYMBOLS
 
 
 class Asset(_Model):
@@ -243,6 +286,40 @@ class CryptoTransfer(_Model):
     def is_failed(self) -> bool:
         """Whether Alpaca calls it failed. With a hash beside it, that is contradictory and for a person."""
         return self.status == TransferStatus.FAILED
+
+
+class Order(_Model):
+    """An order, as far as converting dollars and USDC needs it. Quantities are exact, up to 9 decimals.
+
+    An order by `notional` (dollars) has no `qty` until it is filled. `filled_qty` may still grow until the
+    order is final, also after its cancellation was accepted.
+    """
+
+    id: Text
+    client_order_id: Text
+    symbol: Text
+    side: OrderSide
+    status: OrderStatus
+    qty: MaybeAmount = None
+    notional: MaybeAmount = None
+    filled_qty: Amount
+    filled_avg_price: MaybeAmount = None
+    created_at: Moment
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may still be filled. An unknown status is neither open nor final."""
+        return self.status in _OPEN
+
+    @property
+    def is_final(self) -> bool:
+        """Whether `filled_qty` will not change any more: filled, canceled, expired or rejected."""
+        return self.status in _FINAL
+
+    @property
+    def is_usdc(self) -> bool:
+        """Whether it trades USDC against the dollar."""
+        return self.symbol in _USDC_SYMBOLS
 
 
 class WhitelistedAddress(_Model):

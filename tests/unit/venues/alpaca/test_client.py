@@ -111,7 +111,7 @@ def withdrawal_answer(**changes: Any) -> httpx.Response:
         (lambda b: b.transfers(), "transfers", f"/v1/accounts/{ACCOUNT}/wallets/transfers", {}),
         (lambda b: b.whitelist(), "whitelists", f"/v1/accounts/{ACCOUNT}/wallets/whitelists", {}),
         (
-            lambda b: b.estimate_fee(**FEE),
+            lambda b: b.fee_estimate(**FEE),
             "fee",
             "/v1/wallets/fees/estimate",
             {"asset": "USDC", "from_address": DEPOSIT, "to_address": WALLET, "amount": "250.5"},
@@ -540,8 +540,8 @@ def test_whitelist__parsed() -> None:
     assert waiting.chain is None
 
 
-def test_estimate_fee__parsed() -> None:
-    assert broker(Venue(answer("fee"))).estimate_fee(**FEE) == Decimal("0.0505")
+def test_fee_estimate__parsed() -> None:
+    assert broker(Venue(answer("fee"))).fee_estimate(**FEE) == Decimal("0.0505")
 
 
 @pytest.mark.parametrize(
@@ -556,8 +556,8 @@ def test_estimate_fee__parsed() -> None:
         (lambda b: b.transfer("x"), {"id": "x"}),
         (lambda b: b.clock(), {"timestamp": "soon"}),
         (lambda b: b.clock(), []),
-        (lambda b: b.estimate_fee(**FEE), {}),
-        (lambda b: b.estimate_fee(**FEE), {"fee": True}),
+        (lambda b: b.fee_estimate(**FEE), {}),
+        (lambda b: b.fee_estimate(**FEE), {"fee": True}),
     ],
 )
 def test_read__json_of_another_shape__is_unavailable(

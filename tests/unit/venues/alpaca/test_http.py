@@ -16,8 +16,10 @@ from include.venues.alpaca.errors import (
     AlpacaOutcomeUnknown,
     AlpacaRefused,
     AlpacaUnavailable,
+    DuplicateOrder,
     InsufficientPosition,
     KeyReused,
+    NoQuote,
     RateLimited,
     Unauthorized,
 )
@@ -63,7 +65,15 @@ def withdraw(alpaca: AlpacaBroker) -> object:
     return alpaca.withdraw(amount=Decimal("250.5"), asset="USDC", address=WALLET, chain="ETH")
 
 
-move = pytest.mark.parametrize("move", [mint, withdraw])
+def buy(alpaca: AlpacaBroker) -> object:
+    return alpaca.buy_usdc(Decimal("250.25"), "ballast-order-1")
+
+
+def sell(alpaca: AlpacaBroker) -> object:
+    return alpaca.sell_usdc(Decimal("250.123456"), "ballast-order-1")
+
+
+move = pytest.mark.parametrize("move", [mint, withdraw, buy, sell])
 
 
 def failure(
@@ -382,6 +392,8 @@ def test_any__401__is_unauthorized(reply: httpx.Response) -> None:
     [
         AlpacaRefused("no", status=403, code=1, message="m", request_id="r"),
         RateLimited("wait", status=429, retry_after=3.0),
+        NoQuote("later", status=403, code=40310000),
+        DuplicateOrder("known", status=422, code=40010001),
         AlpacaOutcomeUnknown("?", status=502, request_id="r"),
     ],
 )

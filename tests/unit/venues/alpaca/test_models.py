@@ -167,3 +167,23 @@ def test_whitelist__unknown_status__is_not_approved() -> None:
     row = fixture("whitelists")[0] | {"status": "UNDER_REVIEW"}
 
     assert not WhitelistedAddress.model_validate(row).is_approved
+
+
+@pytest.mark.parametrize(
+    ("said", "settled"),
+    [
+        ({"cash_withdrawable": "7", "non_marginable_buying_power": "5"}, Decimal(5)),
+        ({"cash_withdrawable": "4", "non_marginable_buying_power": "5"}, Decimal(4)),
+        ({"cash_withdrawable": "4"}, Decimal(4)),
+        ({"cash_withdrawable": "", "non_marginable_buying_power": "3"}, Decimal(3)),
+        ({"cash_withdrawable": "40"}, Decimal(10)),
+        ({"cash_withdrawable": "-1"}, Decimal(0)),
+        ({}, None),
+    ],
+)
+def test_account__settled_cash__is_the_least_that_is_said(
+    said: dict[str, str], settled: Decimal | None
+) -> None:
+    account = Account.model_validate({"id": "x", "status": "ACTIVE", "cash": "10"} | said)
+
+    assert account.settled_cash == settled

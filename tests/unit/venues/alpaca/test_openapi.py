@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -60,7 +61,9 @@ def sent(call: Callable[[AlpacaBroker], object], *answers: httpx.Response) -> ht
         (lambda b: b.deposit_address(), "wallet"),
         (lambda b: b.transfers(), "transfers"),
         (lambda b: b.whitelist(), "whitelists"),
-        (lambda b: b.estimate_fee(**FEE), "fee"),
+        (lambda b: b.fee_estimate(**FEE), "fee"),
+        (lambda b: b.order(fixture("order")["id"]), "order"),
+        (lambda b: b.order_by_client_id(fixture("order")["client_order_id"]), "order"),
     ],
 )
 def test_query__of_each_read__is_as_described(call: Callable[[AlpacaBroker], object], reply: str) -> None:
@@ -75,6 +78,21 @@ def test_mint__body_and_key__are_as_described() -> None:
     openapi.validate(json.loads(request.content), "POST", request.url.path, part="request")
     openapi.validate(request.headers, "POST", request.url.path, part="headers")
     assert "idempotency-key" in request.headers
+
+
+@pytest.mark.parametrize(
+    ("call", "changes"),
+    [
+        (lambda b: b.buy_usdc(Decimal("250.25"), "ballast-order-1"), {}),
+        (lambda b: b.sell_usdc(Decimal("0.000001"), "ballast-order-1"), {"side": "sell", "notional": None}),
+    ],
+)
+def test_order__body__is_as_described(
+    call: Callable[[AlpacaBroker], object], changes: dict[str, Any]
+) -> None:
+    request = sent(call, httpx.Response(200, json=fixture("order") | changes))
+
+    openapi.validate(json.loads(request.content), "POST", request.url.path, part="request")
 
 
 def test_withdrawal__has_no_description() -> None:
@@ -100,6 +118,8 @@ def test_withdrawal__has_no_description() -> None:
         ("GET", "/v1/clock", "clock"),
         ("GET", "/v1/assets/AAPL", "asset"),
         ("GET", f"/v1/trading{BROKER.removeprefix('/v1')}/account", "account"),
+        ("GET", f"/v1/trading{BROKER.removeprefix('/v1')}/orders/some-id", "order"),
+        ("POST", f"/v1/trading{BROKER.removeprefix('/v1')}/orders", "order"),
     ],
 )
 def test_our_examples__are_as_described(method: str, path: str, name: str) -> None:
@@ -175,6 +195,8 @@ def test_their_example__of_an_unknown_request__is_none(path: str) -> None:
         ("TokenizationRequestStatus", models.TokenizationStatus),
         ("CryptoTransferStatus", models.TransferStatus),
         ("TransferDirection", models.TransferDirection),
+        ("OrderSide", models.OrderSide),
+        ("OrderStatus", models.OrderStatus),
     ],
 )
 def test_their_words__are_all_known(schema: str, known: type[models.OpenEnum]) -> None:
