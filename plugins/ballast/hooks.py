@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from include.settings import Settings
     from include.venues.alpaca.client import AlpacaBroker
     from include.venues.cctp.attestation import AttestationService
+    from include.venues.errors import Refused
     from include.venues.evm.chain import Chain
     from include.venues.evm.signer import Signer
 
@@ -80,7 +81,7 @@ class _Hook(BaseHook):
             raise ConnectionIncomplete(f"the Airflow Connection {self.conn_id!r} has no {what}")
         return value.strip()
 
-    def wrong(self, error: ValueError) -> ConnectionIncomplete:
+    def wrong(self, error: ValueError | Refused) -> ConnectionIncomplete:
         """Return an error that says what a client disliked about this Connection."""
         return ConnectionIncomplete(f"the Airflow Connection {self.conn_id!r}: {error}")
 
@@ -165,28 +166,83 @@ class CircleHook(_Hook):
 
 
 class EvmHook(_Hook):
-    """The wallet's private key."""
+    """What signs for the wallet: a private key here, a key in AWS KMS, or a Web3Signer service.
+
+    The login is the wallet's address, and the extra `signer` says which of them it is; see docs/keys.md.
+    """
 
     default_conn_name = "evm_wallet"
     conn_type = "evm"
     hook_name = "EVM wallet"
 
     def get_conn(self) -> Signer:
-        """Return what signs for the wallet.
+        """Return what signs for the wallet. One that is elsewhere was asked whose key it has.
 
-        :raises ConnectionIncomplete: when there is no key, or it is not that of the address in the login.
+        :raises ConnectionIncomplete: naming what the Connection lacks; when whoever has the key refuses; when
+            the key is not that of the address in the login.
+        :raises Unavailable: when whoever has the key did not answer.
         """
-        from include.venues.evm.signer import LocalSigner
+        from include.venues.errors import Refused
 
         connection = self.read()
+        openers = {"local": self._local, "aws_kms": self._aws_kms, "web3signer": self._web3signer}
+        kind = connection.extra_dejson.get("signer") or "local"
+        # What else is there is not repeated: somebody may have put the key into the wrong field.
+        if not isinstance(kind, str) or kind not in openers:
+            raise self.wrong(ValueError(f"the signer in its extra is none of {', '.join(openers)}"))
         try:
-            signer = LocalSigner(self.need(connection.password, "password (private key)"))
-        except ValueError as error:
+            signer = openers[kind](connection)
+        except (ValueError, Refused) as error:
             raise self.wrong(error) from None
         stated = (connection.login or "").strip()
         if stated and stated.lower() != signer.address.lower():
             raise self.wrong(ValueError(f"its key is that of {signer.address}, its login says {stated}"))
+        if kind != "local" and connection.password:
+            text = "the Airflow Connection %r has a password, which its signer %s does not use: remove it"
+            log.warning(text, self.conn_id, kind)
         return signer
+
+    def _local(self, connection: Connection) -> Signer:
+        from include.venues.evm.signer import LocalSigner
+
+        return LocalSigner(self.need(connection.password, "password (private key)"))
+
+    def _aws_kms(self, connection: Connection) -> Signer:
+        from include.venues.evm.kms_signer import KmsSigner
+
+        given = self._given(connection, "key_id", "region")
+        return KmsSigner.open(given["key_id"], region=given["region"], endpoint_url=given.get("endpoint_url"))
+
+    def _web3signer(self, connection: Connection) -> Signer:
+        from include.venues.evm.web3signer import Web3Signer
+
+        given = self._given(connection, "login", "ethereum_url", "base_url")
+        chains = self.profile
+        signer = Web3Signer(
+            {chains.ethereum.chain_id: given["ethereum_url"], chains.base.chain_id: given["base_url"]},
+            given["login"],
+            ca_file=given.get("ca_file"),
+            client_certificate=given.get("client_certificate"),
+        )
+        signer.verify()
+        return signer
+
+    def _given(self, connection: Connection, *needed: str) -> dict[str, str]:
+        """Return the login and the texts of the extra, without the empty ones.
+
+        :raises ConnectionIncomplete: naming all that is needed and not there.
+        """
+        texts = {**connection.extra_dejson, "login": connection.login}
+        given = {name: text.strip() for name, text in texts.items() if isinstance(text, str) and text.strip()}
+        missing = [
+            "login (address)" if name == "login" else f"{name} in its extra"
+            for name in needed
+            if name not in given
+        ]
+        if missing:
+            about = f"no {' and no '.join(missing)}, which the signer {given['signer']} needs"
+            raise ConnectionIncomplete(f"the Airflow Connection {self.conn_id!r} has {about}")
+        return given
 
     def test_connection(self) -> tuple[bool, str]:
         """Tell whose key it is, for the button in the connection form."""

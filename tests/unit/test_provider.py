@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 INFO = get_provider_info()
 TYPES = {entry["connection-type"]: entry for entry in INFO["connection-types"]}
 SENSITIVE = ("secret", "password", "private", "token", "key")
+NOT_SECRET = ("key_id",)
+"""The name of a key, which stays where it is."""
 
 
 def airflow_file(name: str) -> dict[str, Any]:
@@ -71,7 +73,8 @@ def test_hook_class__named__is_defined_with_that_connection_type(name: str) -> N
 @pytest.mark.parametrize("name", TYPES)
 def test_extra_fields__sensitive_names__are_of_format_password(name: str) -> None:
     for field, definition in TYPES[name].get("conn-fields", {}).items():
-        if any(word in field for word in SENSITIVE) and not field.endswith("_url"):
+        secret = any(word in field for word in SENSITIVE) and field not in NOT_SECRET
+        if secret and not field.endswith("_url"):
             assert definition["schema"]["format"] == "password"
 
 
@@ -80,6 +83,16 @@ def test_secret__is_the_password_field__which_airflow_masks_and_encrypts(name: s
     behaviour = TYPES[name]["ui-field-behaviour"]
     assert behaviour["relabeling"]["password"] == label
     assert "password" not in behaviour["hidden-fields"]
+
+
+def test_wallet__form__offers_the_signers_and_the_fields_that_the_hook_reads() -> None:
+    fields = TYPES["evm"]["conn-fields"]
+    hook = (ROOT / "plugins" / "ballast" / "hooks.py").read_text(encoding="utf-8")
+
+    assert fields["signer"]["schema"]["enum"] == ["local", "aws_kms", "web3signer"]
+    assert fields["signer"]["schema"]["default"] == "local"
+    for name in (*fields, *fields["signer"]["schema"]["enum"]):
+        assert f'"{name}"' in hook
 
 
 def test_package__version__is_that_of_its_project() -> None:

@@ -1,4 +1,4 @@
-"""What signs transactions. The key stays inside."""
+"""What signs transactions: a key in this process here; elsewhere in `kms_signer.py` and `web3signer.py`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from include.venues.evm.types import Address, SignedTransaction
 if TYPE_CHECKING:
     from include.venues.evm.types import UnsignedTransaction
 
-__all__ = ["LocalSigner", "SignedTransaction", "Signer"]
+__all__ = ["LocalSigner", "SignedTransaction", "Signer", "fields"]
 
 
 _KEY = re.compile(r"(0x)?[0-9a-fA-F]{64}")
 
 
 class Signer(Protocol):
-    """Signs for one address. The same transaction must give the same bytes every time."""
+    """Signs for one address.
+
+    The same transaction signed twice may give different bytes, and so different hashes: some hardware draws a
+    random number for each signature. Whoever broadcasts therefore stores the bytes first, and sends those.
+    """
 
     @property
     def address(self) -> Address:
@@ -27,11 +31,39 @@ class Signer(Protocol):
         ...
 
     def sign(self, tx: UnsignedTransaction) -> SignedTransaction:
-        """Sign, and send nothing."""
+        """Sign, and send nothing.
+
+        :raises Refused: when it will not be signed, or not what was asked; see `signatures.py`.
+        :raises Unavailable: when what signs is elsewhere and did not answer.
+        """
         ...
 
 
-class LocalSigner:
+class NotPicklable:
+    """What keeps a key, or the way to one. A copy on disk or in a message queue would hold it too."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a signer cannot be pickled")
+
+
+def fields(tx: UnsignedTransaction) -> dict[str, Any]:
+    """Name the fields of an EIP-1559 transaction as Ethereum's JSON-RPC names them."""
+    return {
+        "type": 2,
+        "chainId": tx.chain_id,
+        "nonce": tx.nonce,
+        "to": checked(tx.call.to),
+        "value": tx.call.value,
+        "data": tx.call.data,
+        "gas": tx.gas,
+        "maxFeePerGas": tx.fees.max_fee_per_gas,
+        "maxPriorityFeePerGas": tx.fees.max_priority_fee_per_gas,
+    }
+
+
+class LocalSigner(NotPicklable):
     """Signs with a private key held in this process.
 
     :param private_key: 32 bytes, or the same as hex with or without `0x`.
@@ -47,25 +79,9 @@ class LocalSigner:
     def __repr__(self) -> str:
         return f"LocalSigner({self.address})"
 
-    def __reduce__(self) -> NoReturn:
-        # A copy on disk or in a message queue would hold the key.
-        raise TypeError("a signer cannot be pickled")
-
     def sign(self, tx: UnsignedTransaction) -> SignedTransaction:
         """Sign an EIP-1559 transaction. Signatures are deterministic: equal input gives equal bytes."""
-        signed = self._account.sign_transaction(
-            {
-                "type": 2,
-                "chainId": tx.chain_id,
-                "nonce": tx.nonce,
-                "to": checked(tx.call.to),
-                "value": tx.call.value,
-                "data": tx.call.data,
-                "gas": tx.gas,
-                "maxFeePerGas": tx.fees.max_fee_per_gas,
-                "maxPriorityFeePerGas": tx.fees.max_priority_fee_per_gas,
-            }
-        )
+        signed = self._account.sign_transaction(fields(tx))
         return SignedTransaction(bytes(signed.raw_transaction), f"0x{signed.hash.hex().removeprefix('0x')}")
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import sys
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
@@ -22,8 +24,11 @@ from include.settings import load_settings
 from include.venues.alpaca import auth
 from include.venues.alpaca import client as alpaca
 from include.venues.cctp import attestation
+from include.venues.errors import Refused, Unavailable
+from include.venues.evm import web3signer
 from include.venues.evm.chain import Chain
 from include.venues.evm.errors import WrongChain
+from tests.support.kms import REGION, local_kms
 from tests.unit.plugins.fakes import WALLET, settings
 
 if TYPE_CHECKING:
@@ -179,6 +184,158 @@ def test_wallet__no_usable_key__names_the_connection_and_not_the_key(
         EvmHook().get_conn()
 
     assert not key or key not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "lacks"),
+    [
+        ({"extra": {"signer": "aws_kms"}}, "no key_id in its extra and no region in its extra"),
+        ({"extra": {"signer": "aws_kms", "key_id": "alias/x"}}, "no region in its extra, which"),
+        ({"extra": {"signer": "aws_kms", "key_id": "alias/x", "region": 7}}, "no region"),
+        (
+            {"extra": {"signer": "web3signer", "base_url": " "}},
+            "no login .address. and no ethereum_url in its extra and no base_url in its extra",
+        ),
+        ({"extra": {"signer": KEY}}, "none of local, aws_kms, web3signer"),
+        ({"extra": {"signer": ["local"]}}, "none of local, aws_kms, web3signer"),
+        ({"extra": {"signer": "local"}}, "no password"),
+        (
+            {
+                "login": WALLET,
+                "extra": {
+                    "signer": "web3signer",
+                    "ethereum_url": f"http://{KEY}@signer.test",
+                    "base_url": "http://signer.test",
+                },
+            },
+            "URL of a signing service must not hold credentials",
+        ),
+        (
+            {
+                "extra": {
+                    "signer": "aws_kms",
+                    "key_id": "x",
+                    "region": "eu-west-1",
+                    "endpoint_url": f"https://{KEY}@kms.test",
+                }
+            },
+            "endpoint_url must be",
+        ),
+    ],
+)
+def test_wallet__remote_signer_incomplete__names_all_that_is_missing_and_no_secret(
+    give: Callable[..., None], values: dict[str, Any], lacks: str
+) -> None:
+    give("evm_wallet", **values)
+
+    with pytest.raises(ConnectionIncomplete, match=f"'evm_wallet'.*{lacks}") as found:
+        EvmHook(profile=MAINNET).get_conn()
+
+    assert KEY[2:] not in str(found.value)
+
+
+def kms_connection(key_id: str, **values: Any) -> dict[str, Any]:
+    return {"extra": {"signer": "aws_kms", "key_id": key_id, "region": REGION}, **values}
+
+
+def test_wallet__key_in_aws__signs_for_the_address_of_that_key(give: Callable[..., None]) -> None:
+    with local_kms() as kms:
+        key_id = kms.key()
+        give("evm_wallet", **kms_connection(key_id))
+        signer = EvmHook().get_conn()
+        give("evm_wallet", **kms_connection(key_id, login=signer.address.lower()))
+
+        assert EvmHook().get_conn().address == signer.address
+        assert EvmHook().test_connection() == (True, f"the key is that of {signer.address}")
+
+
+def test_wallet__key_in_aws_of_another_address__names_both(give: Callable[..., None]) -> None:
+    with local_kms() as kms:
+        give("evm_wallet", **kms_connection(kms.key(), login=OTHER))
+        with pytest.raises(ConnectionIncomplete, match=f"its key is that of 0x.*, its login says {OTHER}"):
+            EvmHook().get_conn()
+
+
+def test_wallet__aws_refuses__is_an_error_of_the_connection(give: Callable[..., None]) -> None:
+    with local_kms():
+        give("evm_wallet", **kms_connection("1234abcd-12ab-34cd-56ef-1234567890ab"))
+        with pytest.raises(ConnectionIncomplete, match=r"'evm_wallet': AWS KMS refused.*NotFoundException"):
+            EvmHook().get_conn()
+
+
+def test_wallet__key_in_aws_without_boto3__names_the_package(
+    give: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "boto3.session", None)
+    give("evm_wallet", **kms_connection("alias/x"))
+
+    with pytest.raises(ConnectionIncomplete, match=r"'evm_wallet'.*needs the Python package boto3"):
+        EvmHook().get_conn()
+
+
+def test_wallet__password_beside_a_remote_signer__is_warned_of_and_not_shown(
+    give: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    with local_kms() as kms, caplog.at_level(logging.WARNING, logger="ballast.hooks"):
+        give("evm_wallet", **kms_connection(kms.key(), password=KEY))
+        signer = EvmHook().get_conn()
+
+    assert signer.address != WALLET
+    assert "'evm_wallet' has a password, which its signer aws_kms does not use" in caplog.text
+    assert KEY[2:] not in caplog.text
+
+
+def test_wallet__web3signer__is_asked_for_both_chains_whose_keys_it_has(
+    give: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made: list[tuple[Any, ...]] = []
+
+    class Service:
+        def __init__(self, urls: dict[int, str], address: str, **files: str | None) -> None:
+            self.address = address
+            made.append((urls, address, files))
+
+        def verify(self) -> None:
+            made.append(("verified",))
+
+    monkeypatch.setattr(web3signer, "Web3Signer", Service)
+    extra = {
+        "signer": "web3signer",
+        "ethereum_url": "https://ethereum-signer.test",
+        "base_url": "https://base-signer.test",
+        "ca_file": "/certs/ca.pem",
+        "client_certificate": "",
+    }
+    give("evm_wallet", login=WALLET, extra=extra)
+
+    for profile in (MAINNET, TESTNET):
+        assert EvmHook(profile=profile).get_conn().address == WALLET
+
+    files = {"ca_file": "/certs/ca.pem", "client_certificate": None}
+    urls = ("https://ethereum-signer.test", "https://base-signer.test")
+    assert made == [
+        (dict(zip((1, 8453), urls, strict=True)), WALLET, files),
+        ("verified",),
+        (dict(zip((11155111, 84532), urls, strict=True)), WALLET, files),
+        ("verified",),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"), [(Refused("holds no key"), ConnectionIncomplete), (Unavailable("away"), Unavailable)]
+)
+def test_wallet__web3signer_refuses_or_is_away__are_told_apart(
+    give: Callable[..., None], monkeypatch: pytest.MonkeyPatch, error: Exception, raised: type[Exception]
+) -> None:
+    def verify(_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(web3signer.Web3Signer, "verify", verify)
+    urls = {"ethereum_url": "http://signer.test:9000", "base_url": "http://signer.test:9001"}
+    give("evm_wallet", login=WALLET, extra={"signer": "web3signer", **urls})
+
+    with pytest.raises(raised, match=str(error)):
+        EvmHook(profile=MAINNET).get_conn()
 
 
 def test_book__key_is_not_the_wallets__names_both(give: Callable[..., None]) -> None:

@@ -48,12 +48,54 @@ _EVM: dict[str, Any] = {
     "connection-type": "evm",
     "hook-class-name": "ballast.hooks.EvmHook",
     "hook-name": "EVM wallet",
+    "conn-fields": {
+        "signer": {
+            "label": "Signer",
+            "schema": {
+                "type": ["string", "null"],
+                "enum": ["local", "aws_kms", "web3signer"],
+                "default": "local",
+            },
+            "description": "Who has the key: this Connection, AWS KMS, or a Web3Signer service.",
+        },
+        "key_id": {
+            "label": "KMS: key",
+            "schema": _TEXT,
+            "description": "Id, ARN or alias of the key, of the spec ECC_SECG_P256K1 for SIGN_VERIFY.",
+        },
+        "region": {"label": "KMS: region", "schema": _TEXT},
+        "endpoint_url": {
+            "label": "KMS: endpoint URL",
+            "schema": _TEXT,
+            "description": "Empty: that of the region.",
+        },
+        "ethereum_url": {
+            "label": "Web3Signer: URL for Ethereum",
+            "schema": _TEXT,
+            "description": "The service that was started with Ethereum's chain id. No credentials in it.",
+        },
+        "base_url": {
+            "label": "Web3Signer: URL for Base",
+            "schema": _TEXT,
+            "description": "The service that was started with Base's chain id. No credentials in it.",
+        },
+        "ca_file": {
+            "label": "Web3Signer: certificates to trust",
+            "schema": _TEXT,
+            "description": "Path of a PEM file on the workers. Empty: the public authorities.",
+        },
+        "client_certificate": {
+            "label": "Web3Signer: client certificate",
+            "schema": _TEXT,
+            "description": "Path of a PEM file on the workers with a certificate and its key.",
+        },
+    },
     "ui-field-behaviour": {
         "hidden-fields": ["host", "schema", "port", "extra"],
         "relabeling": {"login": "Address", "password": "Private key"},
         "placeholders": {
             "login": "0x and 40 hex digits; must belong to the key",
-            "password": "0x and 64 hex digits",
+            "password": "0x and 64 hex digits; only for the signer local",
         },
     },
 }
