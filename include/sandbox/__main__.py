@@ -102,11 +102,21 @@ def _introduce(world: World, control_url: str) -> None:
         f"{'asset':8}{'at Alpaca':>24}{'on Base':>24}",
     ]
     for asset, places in world.holdings().items():
-        offchain, onchain = ("alpaca", "base") if "alpaca" in places else ("shares", "tokens")
-        lines.append(f"{asset:8}{places[offchain]:>24f}{places[onchain]:>24f}")
+        if asset in world.vaults.traded:
+            offchain = places["alpaca" if "alpaca" in places else "shares"]
+            lines.append(f"{asset:8}{offchain:>24f}{world.onchain(asset):>24f}{_whereabouts(world, asset)}")
     lines += ["", f"For Ballast: eval \"$(curl -s '{control_url}/environment?format=shell')\""]
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
+
+
+def _whereabouts(world: World, asset: str) -> str:
+    """Say where on Base an asset is, if it is not just tokens in the wallet."""
+    one = world.vaults.traded[asset]
+    words = [f"as {one.name}"] if one.wrapped else []
+    if one.vaults:
+        words.append("in a vault" if len(one.vaults) == 1 else f"in {len(one.vaults)} vaults")
+    return "  " + " ".join(words) if words else ""
 
 
 if __name__ == "__main__":

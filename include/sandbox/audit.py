@@ -3,6 +3,9 @@
 What arrived on a chain is read from the chain, what was debited or credited from the broker's journal, and
 the difference is what is under way. Money that moved twice makes such a difference negative, and money that
 went where it should not makes the total too small: both are violations.
+
+A wrapped stock is counted under two names, each to the last base unit: its token under its own, less what the
+maker put into the wrapper and more what it took out; the wrapper's token as `wtAAPL`, the other way round.
 """
 
 from __future__ import annotations
@@ -19,14 +22,17 @@ from include.sandbox.accounts import Role, account
 from include.sandbox.alpaca.chain import TokenTransfer, topic
 from include.sandbox.alpaca.journal import Book
 from include.sandbox.alpaca.state import USDC
+from include.sandbox.codes import wrapper_symbol
+from include.sandbox.vaults import WALLET, whole
 
 if TYPE_CHECKING:
     from include.sandbox.alpaca.broker import Broker
     from include.sandbox.alpaca.chain import EvmChain
     from include.sandbox.chains import Deployment
+    from include.sandbox.vaults import Vaults, Wrap
 
 Holdings = dict[str, dict[str, Decimal]]
-"""Asset -> place -> amount, in shares or whole USDC."""
+"""Asset -> place -> amount, in shares, whole USDC or whole wrapped tokens."""
 
 UNDER_WAY = (
     "minting",
@@ -39,6 +45,8 @@ UNDER_WAY = (
 """The places that are no places: money that left one and has not reached the next."""
 
 LOOKS, BETWEEN_LOOKS = 3, 0.05
+FINEST = Decimal("0.000000001")
+"""The smallest number of shares that the broker knows."""
 
 NOBODY = "0x" + "00" * 20
 BURN = "0x" + keccak(
@@ -61,24 +69,25 @@ class Look:
     gifts: list[TokenTransfer]  # what strangers sent to the maker
     traded_in: list[TokenTransfer]
     traded_out: list[TokenTransfer]
+    elsewhere: Holdings  # name -> vault, or wallet of wrapped tokens -> what is there
+    traded_in_vaults: dict[str, int]  # name -> put in, less taken out
+    wraps: list[Wrap]
+    unwraps: list[Wrap]
     burned: dict[str, int]  # chain -> USDC burned there
     bridged: dict[str, tuple[int, int]]  # chain -> USDC minted there, and its fees
 
 
 class Auditor:
-    """Counts, from the blocks after the world was made.
-
-    :param own: every address that holds the maker's money on Base, the wallet first.
-    """
+    """Counts, from the blocks after the world was made."""
 
     def __init__(
-        self, broker: Broker, ethereum: EvmChain, base: EvmChain, deployment: Deployment, own: list[str]
+        self, broker: Broker, ethereum: EvmChain, base: EvmChain, deployment: Deployment, vaults: Vaults
     ) -> None:
         self._broker = broker
         self._ethereum = ethereum
         self._base = base
         self._deployment = deployment
-        self._own = own
+        self._vaults = vaults
 
     def holdings(self) -> Holdings:
         """Return how much of each asset is where."""
@@ -86,6 +95,48 @@ class Auditor:
             look = self._look()
             with self._broker.core.lock:
                 return self._count(look)
+
+    def under_way(self) -> Holdings:
+        """Return what has left one place and not reached the next.
+
+        Where an asset is traded from a vault or as wrapped tokens, what an operation brings into the wallet
+        has yet to go on. What lay there from the start is no part of that, nor are gifts, nor what is too
+        fine for the broker: unwrapping leaves such dust behind.
+        """
+        with self._broker.core.step:
+            look = self._look()
+            with self._broker.core.lock:
+                holdings = self._count(look)
+                found = {
+                    asset: {
+                        place: amount for place, amount in places.items() if place in UNDER_WAY and amount
+                    }
+                    for asset, places in holdings.items()
+                }
+                for name, place in self._passages():
+                    waiting = holdings[name][place] - self._settled(look, name, place)
+                    if waiting >= FINEST:
+                        found[name][place] = waiting
+        return {asset: places for asset, places in found.items() if places}
+
+    def _passages(self) -> list[tuple[str, str]]:
+        """Return the places (name, place) in the wallet through which an asset only passes."""
+        found = []
+        for one in self._vaults.traded.values():
+            if one.wrapped or (one.vaults and one.asset != USDC):
+                found.append((one.asset, "tokens"))
+            elif one.vaults:
+                found.append((USDC, "base"))
+            if one.wrapped and one.vaults:
+                found.append((one.name, WALLET))
+        return found
+
+    def _settled(self, look: Look, name: str, place: str) -> Decimal:
+        tokens, decimals = self._tokens(name)
+        tokens = tokens - {self._deployment.ethereum.usdc}
+        gifts = sum(t.amount for t in look.gifts if t.token in tokens)
+        opening = self._broker.core.state.opening.get(name, {}).get(place, Decimal(0))
+        return opening + whole(gifts, decimals)
 
     def violations(self) -> list[str]:
         """Say what is wrong with the money: nothing, when every unit is where it should be.
@@ -151,18 +202,42 @@ class Auditor:
 
     def _expected(self, look: Look, asset: str) -> Decimal:
         state = self._broker.core.state
-        if asset == USDC:
-            tokens, decimals = {self._deployment.base.usdc, self._deployment.ethereum.usdc}, 6
-        else:
-            tokens, decimals = {self._deployment.stocks[asset]}, 18
+        tokens, decimals = self._tokens(asset)
 
         def total(transfers: list[TokenTransfer]) -> Decimal:
-            return _whole(sum(t.amount for t in transfers if t.token in tokens), decimals)
+            return whole(sum(t.amount for t in transfers if t.token in tokens), decimals)
 
-        traded = total(look.traded_in) - total(look.traded_out)
+        in_vaults = whole(look.traded_in_vaults.get(asset, 0), decimals)
+        traded = total(look.traded_in) - total(look.traded_out) + in_vaults
         bought = -state.journal.balance(Book.MARKET, asset)
         opening = sum(state.opening.get(asset, {}).values(), Decimal(0))
-        return opening + traded + bought + total(look.gifts)
+        return opening + traded + bought + total(look.gifts) + self._wrapped(look, asset)
+
+    def _wrapped(self, look: Look, name: str) -> Decimal:
+        """Return what wrapping and unwrapping should have brought the maker, of tokens or of wrapped ones.
+
+        What the maker pays for, it should get, whoever is named as the receiver; what others pay, is a gift.
+        """
+        units = 0
+        for wrap in look.wraps:
+            if wrap.transaction_hash in self._broker.core.state.grants:
+                continue
+            if name == wrapper_symbol(wrap.asset):
+                units += wrap.shares
+            elif name == wrap.asset and wrap.paid_by_maker:
+                units -= wrap.assets
+        for unwrap in look.unwraps:
+            if name == unwrap.asset:
+                units += unwrap.assets
+            elif name == wrapper_symbol(unwrap.asset) and unwrap.paid_by_maker:
+                units -= unwrap.shares
+        return whole(units, 18) if units else Decimal(0)
+
+    def _tokens(self, name: str) -> tuple[set[str], int]:
+        """Return the contracts of what is counted under a name, and its decimals."""
+        if name == USDC:
+            return {self._deployment.base.usdc, self._deployment.ethereum.usdc}, 6
+        return {{**self._deployment.stocks, **self._deployment.wrapped}[name]}, 18
 
     def _count(self, look: Look) -> Holdings:
         journal = self._broker.core.state.journal
@@ -181,24 +256,26 @@ class Auditor:
             dust = self._dust(symbol)
             counted[symbol] = {
                 "shares": book(symbol, Book.MAKER),
-                "tokens": _whole(look.held[symbol], 18),
-                "minting": debited - _whole(minted, 18),
-                "redeeming": _whole(redeemed, 18) - credited - dust,
+                "tokens": whole(look.held[symbol], 18),
+                "minting": debited - whole(minted, 18),
+                "redeeming": whole(redeemed, 18) - credited - dust,
                 "redemption_dust": dust,
             }
         paid, sent = sum(t.amount for t in look.paid), sum(t.amount for t in look.deposited)
         (to_base, base_fee), (to_ethereum, ethereum_fee) = look.bridged["base"], look.bridged["ethereum"]
         counted[USDC] = {
             "alpaca": book(USDC, Book.MAKER),
-            "ethereum": _whole(look.usdc_on_ethereum, 6),
-            "base": _whole(look.usdc_on_base, 6),
-            "withdrawing": book(USDC, Book.WITHDRAWING, Book.WITHHELD, Book.WITHDRAWN) - _whole(paid, 6),
-            "depositing": _whole(sent, 6) + book(USDC, Book.DEPOSITED),
-            "bridging_to_base": _whole(look.burned["ethereum"] - to_base - base_fee, 6),
-            "bridging_to_ethereum": _whole(look.burned["base"] - to_ethereum - ethereum_fee, 6),
+            "ethereum": whole(look.usdc_on_ethereum, 6),
+            "base": whole(look.usdc_on_base, 6),
+            "withdrawing": book(USDC, Book.WITHDRAWING, Book.WITHHELD, Book.WITHDRAWN) - whole(paid, 6),
+            "depositing": whole(sent, 6) + book(USDC, Book.DEPOSITED),
+            "bridging_to_base": whole(look.burned["ethereum"] - to_base - base_fee, 6),
+            "bridging_to_ethereum": whole(look.burned["base"] - to_ethereum - ethereum_fee, 6),
             "alpaca_fees": book(USDC, Book.FEES),
-            "cctp_fees": _whole(base_fee + ethereum_fee, 6),
+            "cctp_fees": whole(base_fee + ethereum_fee, 6),
         }
+        for name, places in look.elsewhere.items():
+            counted.setdefault(name, {}).update(places)
         return counted
 
     def _dust(self, symbol: str) -> Decimal:
@@ -216,11 +293,10 @@ class Auditor:
         base = (state.opening_blocks["base"] + 1, base_head)
         ethereum = (state.opening_blocks["ethereum"] + 1, ethereum_head)
         stocks = list(deployment.stocks.values())
-        base_tokens, usdc = [*stocks, deployment.base.usdc], [deployment.ethereum.usdc]
-        held: Counter[str] = Counter()
-        for holder in self._own:
-            amounts = self._base.balances(base_tokens, holder, base_head)
-            held.update(dict(zip([*deployment.stocks, USDC], amounts, strict=True)))
+        counted, usdc = [*stocks, deployment.base.usdc], [deployment.ethereum.usdc]
+        amounts = self._base.balances(counted, maker, base_head)
+        held = dict(zip([*deployment.stocks, USDC], amounts, strict=True))
+        base_tokens = [*counted, *deployment.wrappers.values()]
         on_base, on_ethereum = self._base.transfers, self._ethereum.transfers
         gifts = [
             *on_base(base_tokens, maker, *base, sender=stranger),
@@ -236,8 +312,12 @@ class Auditor:
             paid=on_ethereum(usdc, None, *ethereum, sender=profile.payout_address),
             deposited=on_ethereum(usdc, profile.deposit_address, *ethereum),
             gifts=gifts,
-            traded_in=[t for o in self._own for t in on_base(base_tokens, o, *base, sender=trader)],
-            traded_out=[t for o in self._own for t in on_base(base_tokens, trader, *base, sender=o)],
+            traded_in=on_base(base_tokens, maker, *base, sender=trader),
+            traded_out=on_base(base_tokens, trader, *base, sender=maker),
+            elsewhere=self._vaults.held_whole(base_head),
+            traded_in_vaults=self._vaults.trades(*base),
+            wraps=self._vaults.wraps(*base),
+            unwraps=self._vaults.unwraps(*base),
             burned={
                 "base": self._burned(self._base, deployment.base.token_messenger, maker, base),
                 "ethereum": self._burned(
@@ -262,10 +342,6 @@ class Auditor:
         logs = chain.logs([messenger], [MINT, topic(maker)], *blocks)
         amounts = [(int(log["data"][2:66], 16), int(log["data"][66:130], 16)) for log in logs]
         return sum(amount for amount, _ in amounts), sum(fee for _, fee in amounts)
-
-
-def _whole(units: int, decimals: int) -> Decimal:
-    return Decimal(units).scaleb(-decimals)
 
 
 def _units(amount: Decimal, decimals: int) -> int:

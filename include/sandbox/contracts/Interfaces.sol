@@ -1,6 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
+/// What a vault or a wrapper asks of the token that it holds.
+interface IToken {
+    function decimals() external view returns (uint8);
+
+    function balanceOf(address owner) external view returns (uint256);
+
+    function transfer(address to, uint256 amount) external returns (bool);
+
+    function transferFrom(address from, address to, uint256 amount) external returns (bool);
+}
+
 /// What CCTP asks of a token that it burns and mints.
 interface IMintBurnToken {
     function transferFrom(address from, address to, uint256 amount) external returns (bool);

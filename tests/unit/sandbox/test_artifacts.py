@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from eth_utils.abi import event_abi_to_log_topic, function_abi_to_4byte_selector
+from eth_utils.crypto import keccak
 
 ARTIFACTS = Path(__file__).resolve().parents[3] / "include" / "sandbox" / "artifacts"
 
@@ -25,6 +26,14 @@ ARTIFACTS = Path(__file__).resolve().parents[3] / "include" / "sandbox" / "artif
         ("Multicall3", "getCurrentBlockTimestamp", "0f28c97d"),
         ("Multicall3", "getEthBalance", "4d2301cc"),
         ("Multicall3", "getChainId", "3408e470"),
+        ("StockWrapper", "asset", "38d52e0f"),
+        ("StockWrapper", "totalAssets", "01e1d114"),
+        ("StockWrapper", "convertToAssets", "07a2d13a"),
+        ("StockWrapper", "convertToShares", "c6e6f592"),
+        ("StockWrapper", "deposit", "6e553f65"),
+        ("StockWrapper", "redeem", "ba087652"),
+        ("StockWrapper", "maxRedeem", "d905777e"),
+        ("Aggregator", "latestRoundData", "feaf968c"),
     ],
 )
 def test_function__of_a_published_contract__has_its_selector(contract: str, name: str, expected: str) -> None:
@@ -51,3 +60,33 @@ def test_code__of_what_is_put_at_an_address__needs_no_constructor() -> None:
         artifact = json.loads((ARTIFACTS / f"{contract}.json").read_text())
         assert not [entry for entry in artifact["abi"] if entry["type"] == "constructor"]
         assert artifact["bytecode"].endswith(artifact["deployedBytecode"][2:])
+
+
+@pytest.mark.parametrize("name", ["deposit3", "deposit4", "withdraw3", "withdraw4"])
+def test_function__of_the_order_book__takes_a_token_a_vault_an_amount_and_tasks(name: str) -> None:
+    signature = f"{name}(address,bytes32,bytes32,((address,address,bytes),(address,bytes32[],bytes)[])[])"
+    artifact = json.loads((ARTIFACTS / "OrderBook.json").read_text())
+    (function,) = [entry for entry in artifact["abi"] if entry.get("name") == name]
+
+    assert function_abi_to_4byte_selector(function) == keccak(text=signature)[:4]
+
+
+@pytest.mark.parametrize(
+    ("contract", "signature"),
+    [
+        ("OrderBook", "DepositV2(address,address,bytes32,uint256)"),
+        ("OrderBook", "WithdrawV2(address,address,bytes32,bytes32,bytes32,uint256)"),
+        ("StockWrapper", "Deposit(address,address,uint256,uint256)"),
+        ("StockWrapper", "Withdraw(address,address,address,uint256,uint256)"),
+    ],
+)
+def test_event__of_vaults_and_wrappers__has_its_topic(contract: str, signature: str) -> None:
+    artifact = json.loads((ARTIFACTS / f"{contract}.json").read_text())
+    (event,) = [
+        entry
+        for entry in artifact["abi"]
+        if entry["type"] == "event" and entry["name"] == signature.split("(", maxsplit=1)[0]
+    ]
+
+    assert event_abi_to_log_topic(event) == keccak(text=signature)
+    assert any(one["indexed"] for one in event["inputs"]) is (contract == "StockWrapper")
