@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING
 from eth_utils.crypto import keccak
 
 from include.sandbox.accounts import Role, account
+from include.sandbox.alpaca import dollars
 from include.sandbox.alpaca.chain import TokenTransfer, topic
 from include.sandbox.alpaca.journal import Book
-from include.sandbox.alpaca.state import USDC
+from include.sandbox.alpaca.state import USD, USDC
 from include.sandbox.codes import wrapper_symbol
 from include.sandbox.vaults import WALLET, whole
 
@@ -117,6 +118,10 @@ class Auditor:
                     waiting = holdings[name][place] - self._settled(look, name, place)
                     if waiting >= FINEST:
                         found[name][place] = waiting
+                state = self._broker.core.state
+                found[USD] = {"ordering": held} if (held := state.ordered(USD)) else {}
+                if held := state.ordered(USDC):
+                    found[USDC]["ordering"] = held
         return {asset: places for asset, places in found.items() if places}
 
     def _passages(self) -> list[tuple[str, str]]:
@@ -158,6 +163,7 @@ class Auditor:
                     *self._unbalanced(look, self._count(look)),
                     *self._mints_without_request(look),
                     *self._payments_without_transfer(look),
+                    *dollars.violations(self._broker.core.state),
                 ]
 
     def _unbalanced(self, look: Look, holdings: Holdings) -> list[str]:

@@ -78,6 +78,7 @@ def state(world: World) -> dict[str, Any]:
             "price_feed": world.deployment.price_feed,
         },
         "vaults": {asset: list(ids) for asset, ids in world.scenario.vaults.items()},
+        "dollars": {place: plain_number(amount) for place, amount in world.dollars().items()},
         "onchain": {asset: plain_number(world.onchain(asset)) for asset in world.vaults.traded},
         "under_way": {
             asset: {place: plain_number(amount) for place, amount in places.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 
@@ -58,6 +58,8 @@ class Scenario:
     :param vaults: ids of the vaults that hold an asset on Base, the primary first; without, the wallet does.
     :param wrapped: stocks that are traded as tokens of an ERC-4626 wrapper, and what one such token is worth
         at the start, in the tokens inside: 1 or more.
+    :param cash: dollars at the broker, in whole cents, where the maker holds its cash as dollars; USDC at the
+        broker counts besides. None where it holds its cash there as USDC.
     :raises ValueError: a vault or wrapper of nothing that is held, the same vault twice, or a worth below 1.
     """
 
@@ -66,6 +68,7 @@ class Scenario:
     shifts: tuple[Shift, ...] = field(default=())
     vaults: dict[str, tuple[str, ...]] = field(default_factory=dict)
     wrapped: dict[str, Decimal] = field(default_factory=dict)
+    cash: Decimal | None = None
 
     def __post_init__(self) -> None:
         strange = [*(self.vaults.keys() - {*self.stocks, USDC}), *(self.wrapped.keys() - self.stocks.keys())]
@@ -130,11 +133,15 @@ VAULTS = Scenario(
     wrapped={"NVDA": Decimal("1.05"), "MSFT": Decimal("1.0123456789")},
 )
 
+# As a desk has it: the same, and at the broker dollars, of which there are too many, beside a dust of USDC.
+DESK = replace(VAULTS, usdc=_holding("0.123456789", "1000", "1"), cash=Decimal(9000))
+
 _BALANCED = {symbol: _holding("50", "50") for symbol in ("AAPL", "AMZN", "MSFT", "NVDA", "TSLA")}
 
 SCENARIOS = {
     "default": DEFAULT,
     "vaults": VAULTS,
+    "desk": DESK,
     "usdc-onchain": Scenario(stocks=DEFAULT.stocks, usdc=_holding("1000", "9000", "1")),
     "balanced": Scenario(stocks=_BALANCED, usdc=_holding("5000", "5000", "1")),
 }

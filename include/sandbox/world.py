@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from include.sandbox import chains
 from include.sandbox.accounts import Role, account
+from include.sandbox.alpaca import dollars
 from include.sandbox.alpaca.broker import Broker
 from include.sandbox.alpaca.chain import EvmChain
 from include.sandbox.alpaca.core import Profile, Stock
@@ -180,6 +181,8 @@ class World:
         for symbol, holding in self.scenario.stocks.items():
             self.broker.seed(symbol, holding.offchain)
         self.broker.seed(USDC, self.scenario.usdc.offchain)
+        if self.scenario.cash is not None:
+            self.broker.set_cash(self.scenario.cash)
         self.broker.whitelist(self.maker.address)
         heads = {"ethereum": self.ethereum.head(), "base": self.base.head()}
         self.broker.open(heads, self._opening_balances(heads))
@@ -226,11 +229,20 @@ class World:
         with self.broker.core.step:
             traded = self.vaults.to_traded(asset, units)
             if shift.source is Side.OFFCHAIN:
-                self.broker.sell(asset, amount, "sold against tokens bought")
+                self._at_the_broker(asset, -amount, "sold against tokens bought")
                 self.vaults.buy(asset, traded, shift.vault)
             else:
                 self.vaults.sell(asset, traded, shift.vault)
-                self.broker.buy(asset, amount, "bought against tokens sold")
+                self._at_the_broker(asset, amount, "bought against tokens sold")
+
+    def _at_the_broker(self, asset: str, amount: Decimal, memo: str) -> None:
+        """Book the broker's side of a trade: in dollars, where those are the maker's cash."""
+        if asset == USDC and self.scenario.cash is not None:
+            self.broker.trade_dollars(amount, memo)
+        elif amount < 0:
+            self.broker.sell(asset, -amount, memo)
+        else:
+            self.broker.buy(asset, amount, memo)
 
     def shift_next(self) -> Shift | None:
         """Do the next of the scenario's shifts, and return it; None when there are none."""
@@ -305,6 +317,11 @@ class World:
         """Return how much of each asset is where, fees and what is under way included."""
         return self._auditor.holdings()
 
+    def dollars(self) -> dict[str, Decimal]:
+        """Return where the maker's dollars at the broker are, with what converting them has cost."""
+        with self.broker.core.lock:
+            return dollars.places(self.broker.core.state)
+
     def under_way(self) -> Holdings:
         """Return what has left one place and not reached the next; empty when all has arrived."""
         return self._auditor.under_way()
@@ -366,6 +383,9 @@ class World:
                 for wait in ("MINT", "REDEMPTION", "WITHDRAWAL", "ATTESTATION", "DEPOSIT", "RECEIPT")
             },
         }
+        if self.scenario.cash is not None:
+            settings["DOLLARS"] = "usd"
+            settings["CONVERSION_POLL"] = "1s"
         if self.scenario.vaults:
             settings["ORDERBOOK"] = self.deployment.orderbook
         if self.scenario.vaults or self.scenario.wrapped:

@@ -82,6 +82,11 @@ class Broker:
         with self.core.lock:
             dollars.receive_proceeds(self.core, amount, memo)
 
+    def trade_dollars(self, amount: Decimal, memo: str) -> None:
+        """Book dollars of a trade, settled at once: received, or spent where the amount is below zero."""
+        with self.core.lock:
+            dollars.trade(self.core, amount, memo)
+
     def settle(self, amount: Decimal | None = None) -> None:
         """Settle unsettled dollars, all of them unless an amount is given."""
         with self.core.lock:

@@ -46,6 +46,23 @@ def receive_proceeds(core: Core, amount: Decimal, memo: str) -> None:
     core.changed()
 
 
+def trade(core: Core, amount: Decimal, memo: str) -> None:
+    """Book dollars of a trade that are settled at once: received, or spent where the amount is below zero.
+
+    :raises ValueError: not in whole cents.
+    :raises InsufficientFundsError: the account has less to spend.
+    """
+    if decimals(amount) > CENTS:
+        raise ValueError(f"a trade cannot move {amount} dollars")
+    if amount > 0:
+        _move(core, amount, Book.MARKET, Book.MAKER, memo)
+    elif (free := core.state.available(USD)) + amount < 0:
+        raise InsufficientFundsError(f"{free} dollars are free")
+    else:
+        _move(core, -amount, Book.MAKER, Book.MARKET, memo)
+    core.changed()
+
+
 def settle(core: Core, amount: Decimal | None) -> None:
     """Settle unsettled dollars, all of them unless an amount is given.
 

@@ -11,8 +11,10 @@ import pytest
 from include.sandbox.accounts import Role, account
 from include.sandbox.alpaca import dollars
 from include.sandbox.alpaca.faults import Fault
+from include.sandbox.alpaca.journal import Book, InsufficientFundsError
 from include.sandbox.alpaca.settings import Latencies
-from include.sandbox.alpaca.state import USDC
+from include.sandbox.alpaca.state import USD, USDC
+from include.sandbox.scenario import Holding, Scenario, Shift, Side, vault_id
 from include.sandbox.world import ACCOUNT_ID, KEY_ID, SECRET, World
 from include.venues.alpaca.auth import KeyPairAuth
 from include.venues.alpaca.client import AlpacaBroker
@@ -147,3 +149,44 @@ def test_snapshot__taken_with_an_open_order__goes_on_from_there(world: World, br
     assert broker.account().settled_cash == 99_900
     assert world.broker.core.release(found.id)
     assert ended(broker, "open").status == "filled"
+
+
+def test_trading__where_the_makers_cash_is_dollars__moves_dollars() -> None:
+    scenario = Scenario(
+        stocks={}, usdc=Holding(Decimal(1), Decimal(100)), cash=Decimal(500), vaults={USDC: (vault_id(1),)}
+    )
+    with World(scenario, block_time=None) as world:
+        assert world.settings_environment()["BALLAST_DOLLARS"] == "usd"
+
+        world.shift(Shift(USDC, Decimal("120.25"), Side.OFFCHAIN))
+        assert world.dollars()["cash"] == Decimal("379.75")
+        world.shift(Shift(USDC, Decimal("20.5"), Side.ONCHAIN))
+        assert world.dollars()["cash"] == Decimal("400.25")
+
+        with pytest.raises(InsufficientFundsError):
+            world.broker.trade_dollars(Decimal(-401), "too much")
+        with pytest.raises(ValueError, match="cannot move"):
+            world.broker.trade_dollars(Decimal("0.001"), "finer than a cent")
+        assert world.holdings()[USDC]["alpaca"] == Decimal(1)
+        assert world.conservation() == []
+        assert world.under_way() == {}
+
+
+def test_conservation__a_cent_that_nobody_moved__is_noticed(world: World) -> None:
+    journal = world.broker.core.state.journal
+    journal.move(
+        USD, Decimal("0.01"), Book.MAKER, Book.SLIPPAGE, memo="of no order", at=world.broker.core.clock()
+    )
+
+    assert any("of no order" in violation for violation in world.conservation())
+    journal.entries.pop()
+
+
+def test_open_order__until_it_is_final__is_under_way(world: World, broker: AlpacaBroker) -> None:
+    world.broker.set_cash(Decimal(5000))
+    world.broker.core.faults.arm(Fault(target="order", kind="stuck"))
+    order = broker.buy_usdc(Decimal(1000), "stuck")
+
+    assert world.under_way()[USD]["ordering"] == Decimal(1000)
+    broker.cancel_order(order.id)
+    until(lambda: world.under_way() == {})
