@@ -66,6 +66,14 @@ def mined_in(desk: LyingDesk, network: str, call: str) -> list[str]:
     return found
 
 
+def take_off(desk: LyingDesk, network: str, tx_hash: str) -> int:
+    """Let a reorganisation remove a transaction's block and all after it, and return how many they were."""
+    chain = chain_of(desk.world, network)
+    depth = chain.head() - int(chain.rpc.receipt(tx_hash)["blockNumber"], 16) + 1
+    chain.rpc.request("anvil_reorg", depth, [])
+    return depth
+
+
 def circle(desk: LyingDesk, **changes: Any) -> None:
     """Change what the attestation service does from here on."""
     service = desk.world.attestation
@@ -334,7 +342,7 @@ def test_reorganisation__before_the_wanted_depth__is_sent_again_and_counts_once(
     operation_id = open_one(desk, kind).operation_id
     push_with_blocks(desk, operation_id, until=lambda _wait: bool(mined_in(desk, network, call)))
     [before] = mined_in(desk, network, call)
-    chain_of(desk.world, network).rpc.request("anvil_reorg", 1, [])
+    assert take_off(desk, network, before) < DEPTH
     assert mined_in(desk, network, call) == []
     push_with_blocks(desk, operation_id)
     assert mined_in(desk, network, call) == [before]
@@ -363,10 +371,7 @@ def test_reorganisation__after_the_wanted_depth__is_sent_again_and_counts_once(
     if leg is Leg.DEPOSIT:
         assert effects_of(desk, operation_id, "usdc_transfer") == [EffectStatus.DONE]
     [before] = mined_in(desk, network, call)
-    chain = chain_of(desk.world, network)
-    depth = chain.head() - int(chain.rpc.receipt(before)["blockNumber"], 16) + 1
-    assert depth >= DEPTH
-    chain.rpc.request("anvil_reorg", depth, [])
+    assert take_off(desk, network, before) >= DEPTH
     assert mined_in(desk, network, call) == []
     push_until(desk, operation_id, leg, "mined")
     core.latencies = core.latencies.model_copy(update={"redemption_seen": 0.0})
