@@ -3,7 +3,8 @@
 
 Every run looks once at what is held as shares and dollars at Alpaca, and as tokens and USDC on Base. An asset
 that has left its band is moved back to its target: shares are minted into tokens, tokens are redeemed into
-shares, USDC crosses through Circle's CCTP. Runs overlap; what is on its way already is left alone.
+shares, USDC crosses through Circle's CCTP; what is traded from Raindex vaults or in a wrapper leaves and
+reaches them on the way. Runs overlap; what is on its way already is left alone.
 
 - **To see what it would do**, trigger it with `dry_run`, for all assets or those you choose. Nothing moves.
 - **To stop it**, set the Variable `rebalancing_switch`: `drain` finishes what is under way and starts nothing
@@ -24,6 +25,7 @@ from airflow.sdk import DAG, Param, chain, task, task_group
 from ballast import tasks
 from ballast.operators import OPERATORS
 from include.domain.operation import OperationKind
+from include.legs.route import legs_needed
 from include.settings import load_settings
 
 if TYPE_CHECKING:
@@ -36,18 +38,23 @@ settings = load_settings()  # a wrong setting is an import error that names it
 
 
 def push(kind: OperationKind, operations: XComArg) -> None:
-    """Add a group of tasks for each operation of a kind: one task a leg, named after what it moves."""
+    """Add a group of tasks for each operation of a kind: one for each leg that any asset needs."""
 
     @task_group(group_id=kind.value)
     def legs(operation: dict[str, str]) -> None:
         """Push one operation until its money has arrived."""
         label = "{{ task.operation['label'] }}"
+        needed = legs_needed(kind, settings)
         chain(
             *(
                 OPERATORS[leg](
-                    task_id=leg.value, operation=operation, pool=OPERATIONS, map_index_template=label
+                    task_id=leg.value,
+                    operation=operation,
+                    last=leg is needed[-1],
+                    pool=OPERATIONS,
+                    map_index_template=label,
                 )
-                for leg in kind.legs
+                for leg in needed
             )
         )
 

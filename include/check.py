@@ -6,18 +6,20 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from include import snapshot
-from include.domain.operation import OpenOperation, Settled
-from include.domain.plan import plan
+from include import costs, gate, snapshot
+from include.domain.limits import REFUSALS_COUNT_FOR, midnight, moved, refusals
+from include.domain.operation import OpenOperation, OperationStatus, Settled
+from include.domain.plan import NOTHING_HELD, plan, to_ask
 from include.ledger.ledger import new_id
 from include.ledger.records import CheckMode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from include.book import Venues
     from include.domain.inventory import Snapshot
+    from include.domain.limits import Hold, Shut
     from include.domain.plan import Decision
     from include.ledger.ledger import Ledger
     from include.ledger.records import Operation
@@ -67,22 +69,50 @@ class Checked:
 
 
 def check(
-    venues: Venues, ledger: Ledger, run: Run, switch: Switch, *, new_id: Callable[[], str] = new_id
+    venues: Venues,
+    ledger: Ledger,
+    run: Run,
+    switch: Switch,
+    *,
+    hold: Hold = NOTHING_HELD,
+    ask: gate.Ask = gate.ask,
+    read: costs.Read = costs.read,
+    new_id: Callable[[], str] = new_id,
 ) -> Checked:
-    """Look at both venues, decide about every asset, and record both."""
+    """Look at both venues, decide about every asset, and record both.
+
+    :param hold: the assets that people hold back.
+    :param ask: asks the gate about what would be moved.
+    :param read: reads what it would cost.
+    """
     # What is open is read before the balances: an operation that ends in between is still claimed here.
     open_operations, settled = ledger.open_operations(), ledger.settled()
     check_id = new_id()
     taken = snapshot.take(venues, check_id)
     mode = _mode(venues.settings.rebalancing_enabled, run)
-    decisions = plan(
-        taken,
-        venues.settings.policy(
-            may_start=switch is Switch.RUN, selected=run.selected, dry_run=mode is CheckMode.DRY_RUN
-        ),
-        open_operations,
-        settled=settled,
-        now=venues.now(),
+    policy = venues.settings.policy(
+        may_start=switch is Switch.RUN, selected=run.selected, dry_run=mode is CheckMode.DRY_RUN
+    )
+    now = venues.now()
+    moved_today = ledger.moved_since(midnight(now))
+
+    def decide(shut: Mapping[str, Shut]) -> tuple[Decision, ...]:
+        return plan(
+            taken,
+            policy,
+            open_operations,
+            settled=settled,
+            moved_today=moved_today,
+            hold=hold,
+            shut=shut,
+            now=now,
+        )
+
+    decisions = decide({})
+    if shut := ask(venues.settings, to_ask(decisions)):
+        decisions = decide(shut)
+    decisions = costs.gate(
+        venues, ledger, taken, decisions, lambda over: decide({**shut, **over}), read=read, now=now
     )
     ledger.record_check(check_id, run.id, mode, taken, decisions)
     return Checked(check_id, mode, taken, decisions)
@@ -104,37 +134,52 @@ def replay(
 ) -> Checked | None:
     """Decide again, with today's settings, on the newest balances recorded up to a moment.
 
-    What was open or settled then counts as it did then. Nothing is planned: what would have been moved is
-    proposed. Returns None where no balances were recorded by then.
+    What was open, settled or moved then counts as it did then. Neither hold list nor gate is asked: both
+    speak of today. Nothing is planned: what would have been moved is proposed. Returns None where no balances
+    were recorded by then.
     """
     recorded = ledger.snapshot_before(moment)
     if recorded is None:
         return None
     check_id = new_id()
     taken = replace(recorded, id=check_id)
-    before = [operation for operation in ledger.operations() if operation.opened_at <= taken.taken_at]
+    before = [
+        _as_it_was(operation, taken.taken_at)
+        for operation in ledger.operations()
+        if operation.opened_at <= taken.taken_at
+    ]
+    day = midnight(taken.taken_at)
     decisions = plan(
         taken,
         settings.policy(may_start=True, selected=run.selected, dry_run=True),
         [
             OpenOperation(operation.id, operation.kind, operation.asset)
             for operation in before
-            if operation.closed_at is None or operation.closed_at > taken.taken_at
+            if operation.status.is_open
         ],
         settled=_settled(before, taken.taken_at),
+        moved_today=moved((one.asset, one.quantity, one.status) for one in before if one.opened_at >= day),
         now=taken.taken_at,
     )
     ledger.record_check(check_id, run.id, CheckMode.REPLAY, taken, decisions)
     return Checked(check_id, CheckMode.REPLAY, taken, decisions)
 
 
-def _settled(operations: Iterable[Operation], moment: datetime) -> dict[str, Settled]:
+def _as_it_was(operation: Operation, moment: datetime) -> Operation:
+    """Return an operation that was closed after a moment as the open one it was then."""
+    if operation.closed_at is None or operation.closed_at <= moment:
+        return operation
+    return replace(operation, status=OperationStatus.OPEN, closed_at=None)
+
+
+def _settled(operations: Sequence[Operation], moment: datetime) -> dict[str, Settled]:
     """Return the end of each asset's last operation that was closed up to a moment."""
+    closed = [(one.closed_at, one) for one in operations if one.closed_at is not None]
+    closed.sort(key=lambda pair: pair[0], reverse=True)
+    refused = refusals((one.asset, one.status) for at, one in closed if at >= moment - REFUSALS_COUNT_FOR)
     found: dict[str, Settled] = {}
-    for operation in operations:
-        closed_at, asset = operation.closed_at, operation.asset
-        if closed_at is None or closed_at > moment:
-            continue
-        if asset not in found or found[asset].at < closed_at:
-            found[asset] = Settled(asset, closed_at, operation.base_block, operation.ethereum_block)
+    for at, one in closed:
+        if one.asset not in found:
+            count = refused.get(one.asset, 0)
+            found[one.asset] = Settled(one.asset, at, one.base_block, one.ethereum_block, count)
     return found

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Final
 
+from include import costs, gate
 from include.check import Switch
 from include.domain.amounts import plain, to_base_units
-from include.domain.plan import plan
-from include.ledger.ledger import AssetClaimed, SnapshotOutdated
+from include.domain.cost import Quote
+from include.domain.limits import midnight
+from include.domain.plan import NOTHING_HELD, plan, to_ask
+from include.ledger.ledger import AssetClaimed, DailyLimitReached, SnapshotOutdated
+from include.legs.route import Terms, legs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from include.domain.decision import PlannedOperation
+    from include.domain.cost import Estimate
+    from include.domain.decision import Decision, PlannedOperation
+    from include.domain.limits import Hold, Shut
     from include.domain.operation import OperationKind
+    from include.domain.policy import Policy
     from include.ledger.ledger import Ledger
     from include.ledger.records import Operation
     from include.settings import Settings
 
 log = logging.getLogger(__name__)
+
+UNASKED: Final = Quote(missing=("the check did not ask for prices",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +61,8 @@ def claim(
     run_id: str,
     switch: Switch,
     is_running: Callable[[str], bool],
+    hold: Hold = NOTHING_HELD,
+    ask: gate.Ask = gate.ask,
     now: datetime,
 ) -> list[Assignment]:
     """Open what a check planned of one kind, adopt what dead runs left open, and hand out both.
@@ -59,11 +70,13 @@ def claim(
     Running it again hands out the same again.
 
     :param is_running: tells whether a run may still push its operations.
+    :param hold: the assets that people hold back by now.
+    :param ask: asks the gate once more about what is to be opened.
     """
     if switch is not Switch.HALT:
         _adopt(ledger, kind, run_id, is_running)
     if switch is Switch.RUN:
-        _open_planned(ledger, settings, kind, check_id=check_id, run_id=run_id, now=now)
+        _open_planned(ledger, settings, kind, check_id=check_id, run_id=run_id, hold=hold, ask=ask, now=now)
     mine = [
         operation for operation in ledger.operations(only_open=True, kind=kind) if operation.run_id == run_id
     ]
@@ -79,33 +92,90 @@ def _adopt(ledger: Ledger, kind: OperationKind, run_id: str, is_running: Callabl
 
 
 def _open_planned(
-    ledger: Ledger, settings: Settings, kind: OperationKind, *, check_id: str, run_id: str, now: datetime
+    ledger: Ledger,
+    settings: Settings,
+    kind: OperationKind,
+    *,
+    check_id: str,
+    run_id: str,
+    hold: Hold,
+    ask: gate.Ask,
+    now: datetime,
 ) -> None:
-    planned = {
-        decision.asset
+    recorded = {
+        decision.asset: decision
         for decision in ledger.decisions(check_id)
         if decision.operation is not None and decision.operation.kind is kind
     }
+    planned = {asset: decision.operation for asset, decision in recorded.items()}
     if not planned:
         return
-    # Planned again with what is open, settled and allowed by now: what is still planned is still right.
+    # Planned again with what is open, settled, moved and allowed by now: what is still planned is right.
     snapshot = ledger.snapshot(check_id)
-    decisions = plan(
-        snapshot,
-        settings.policy(may_start=True, selected=frozenset(planned)),
-        ledger.open_operations(),
-        settled=ledger.settled(),
-        now=now,
-    )
+    policy = settings.policy(may_start=True, selected=frozenset(planned))
+    open_operations, settled = ledger.open_operations(), ledger.settled()
+    moved_today = ledger.moved_since(midnight(now))
+
+    def decide(shut: Mapping[str, Shut]) -> tuple[Decision, ...]:
+        return plan(
+            snapshot,
+            policy,
+            open_operations,
+            settled=settled,
+            moved_today=moved_today,
+            hold=hold,
+            shut=shut,
+            now=now,
+        )
+
+    decisions = decide({})
+    if shut := ask(settings, to_ask(decisions)):
+        decisions = decide(shut)
     for decision in decisions:
-        if decision.operation is not None:
-            _open(ledger, decision.operation, check_id=check_id, run_id=run_id, taken_at=snapshot.taken_at)
-        elif decision.asset in planned:
-            log.info("%s is not moved after all: %s: %s", decision.asset, decision.reason, decision.detail)
+        asset, found, wanted = decision.asset, decision.operation, planned.get(decision.asset)
+        if wanted is None:
+            continue
+        if found is not None and found.kind is kind:
+            # Never more than the check recorded: that shared out the day among all kinds.
+            operation = replace(found, amount=min(found.amount, wanted.amount))
+            priced = recorded[asset].estimate
+            # Weighed again by the prices of the check: what is cut costs more for each USDC.
+            estimate, dear = costs.weigh(
+                settings,
+                ledger,
+                snapshot,
+                decision,
+                operation=operation,
+                quote=UNASKED if priced is None else priced.quote,
+                now=now,
+            )
+            if dear is not None:
+                log.info("%s is not moved after all: %s: %s", asset, dear.reason, dear.why)
+                continue
+            _open(
+                ledger,
+                settings,
+                operation,
+                policy,
+                check_id=check_id,
+                run_id=run_id,
+                taken_at=snapshot.taken_at,
+                estimate=None if priced is None else estimate,
+            )
+        else:
+            log.info("%s is not moved after all: %s: %s", asset, decision.reason, decision.detail)
 
 
 def _open(
-    ledger: Ledger, operation: PlannedOperation, *, check_id: str, run_id: str, taken_at: datetime
+    ledger: Ledger,
+    settings: Settings,
+    operation: PlannedOperation,
+    policy: Policy,
+    *,
+    check_id: str,
+    run_id: str,
+    taken_at: datetime,
+    estimate: Estimate | None,
 ) -> None:
     kind = operation.kind
     try:
@@ -117,8 +187,12 @@ def _open(
             check_id=check_id,
             run_id=run_id,
             taken_at=taken_at,
+            daily=policy.daily,
+            legs=legs_of(kind, settings.asset(operation.asset), settings.dollars),
+            notes={"terms": Terms.of(settings, operation.asset).to_dict()},
+            estimate=None if estimate is None else estimate.to_dict(),
         )
-    except (AssetClaimed, SnapshotOutdated) as refused:
+    except (AssetClaimed, SnapshotOutdated, DailyLimitReached) as refused:
         log.info("%s %s is not opened: %s", kind, operation.asset, refused)
     else:
         log.info("operation %s is opened: %s %s", opened.id, kind, operation.asset)

@@ -21,8 +21,11 @@ from include.domain.amounts import USDC, from_base_units, plain
 from include.domain.decision import Reason
 from include.domain.inventory import Balance
 from include.domain.operation import OperationKind, OperationStatus
+from include.ledger.costs import costs_of
 from include.ledger.ledger import utc_now
+from include.sandbox import codes
 from include.sandbox.scenario import Shift, Side
+from scripts.cost_table import cost_table
 from scripts.local_airflow import AirflowFailed
 from scripts.local_ballast import RUN, LocalBallast
 from scripts.progress import Progress
@@ -111,6 +114,9 @@ class Demo:
         """Write a line for each operation whose state is not what it was."""
         for operation in self.ledger.operations():
             label = f"{operation.kind:<20} {plain(operation.quantity)} {operation.asset}"
+            estimate, _ = costs_of(self.ledger, operation)
+            if estimate is not None and operation.id not in self._told:
+                self.tell(f"{label:<44} expected to cost {estimate.cost.words()}")
             state = str(operation.status)
             for leg in self.ledger.legs(operation.id):
                 if not leg.is_done and operation.status.is_open:
@@ -209,7 +215,8 @@ def main() -> int:
     home = RUN / "demo"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        with LocalBallast(home, tell) as ballast:
+        feed = codes.create2_address(codes.price_feed_code())
+        with LocalBallast(home, tell, extra={"BALLAST_ETH_PRICE_FEED": feed}) as ballast:
             demo = Demo(ballast, tell)
             before = ballast.world.holdings()
             ballast.unpause()
@@ -219,6 +226,7 @@ def main() -> int:
             if violations:
                 raise DemoFailed("money is missing or too much: " + "; ".join(violations))
             table, transactions = demo.table(), demo.transactions()
+            costs = cost_table(demo.ledger)
             conservation = _conservation(before, ballast.world.holdings())
             tell("stopping everything")
     except (DemoFailed, AirflowFailed) as failure:
@@ -229,6 +237,7 @@ def main() -> int:
         return 130
     console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(table)
+    console.print(costs)
     sys.stdout.write("\n".join(["", *transactions, "", *conservation, "", demo.summary(tell.seconds), ""]))
     return 0
 

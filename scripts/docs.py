@@ -42,13 +42,15 @@ _KINDS: Final[tuple[tuple[object, str], ...]] = (
     (kinds.Ratio, "number, 0 to 1"),
     (kinds.Url, "URL, secret"),
     (kinds.VaultId, "vault id"),
+    (kinds.VaultIds, "list of vault ids"),
 )
 # The first setting of each section.
 _SECTIONS: Final = {
     "rebalancing_enabled": "What is kept in balance, and how",
     "token_addresses": "Assets",
+    "equity_minimum": "Limits, rests and the gate",
     "wallet": "Places on the chains",
-    "issuer": "Tokens, and how USDC crosses",
+    "issuer": "Tokens, and how USDC crosses at what cost",
     "mint_poll": "Waiting",
     "alpaca_conn_id": "Airflow Connections",
 }
@@ -84,12 +86,14 @@ _ASSET_INTRODUCTION: Final = """\
 In the file a table `[assets.AAPL]`, in the environment a key of the JSON in `BALLAST_ASSETS`. What is left
 out comes from the settings above. USDC is always watched and has no token address, because the profile knows
 its contract; set `assets.USDC.enabled` to false to move none. No address may be given for two things.
+
+Vault ids are `0x` and 64 hex digits. Vaults are counted together, and need `orderbook`.
 """
 _REASONS_INTRODUCTION: Final = """\
 # Reason codes
 
 Every check records one of these for every asset. They are looked at in this order, and the first that
-applies is the answer; only `planned` moves anything.
+applies is the answer; only `planned` moves anything. [Limits](limits.md) says where each one is set and held.
 """
 
 
@@ -214,12 +218,14 @@ def _sentence(text: str) -> str:
 
 def _default(field: FieldInfo) -> str:
     value = field.default
-    if value is None or value is PydanticUndefined:
+    if value is None or value is PydanticUndefined or value == ():
         return ""
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, timedelta):
         seconds = int(value.total_seconds())
+        if not seconds:
+            return "`0s`"
         size, unit = next((size, unit) for size, unit in _UNITS if seconds % size == 0)
         return f"`{seconds // size}{unit}`"
     if isinstance(value, Decimal):

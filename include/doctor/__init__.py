@@ -5,7 +5,7 @@ One thing may come to be by looking: Alpaca makes the deposit address of an acco
 
 from __future__ import annotations
 
-from include.doctor import alpaca, cctp, chains, ledger
+from include.doctor import alpaca, cctp, chains, ledger, limits, vaults
 from include.doctor.airflow import ABOUT_AIRFLOW
 from include.doctor.check import About, Check, Subject
 from include.doctor.check import examine as _examine
@@ -13,7 +13,14 @@ from include.doctor.report import Finding, Level
 
 __all__ = ["ABOUT_AIRFLOW", "CHECKS", "About", "Check", "Finding", "Level", "Subject", "examine"]
 
-CHECKS: tuple[Check, ...] = (*chains.CHECKS, *cctp.CHECKS, *alpaca.CHECKS, *ledger.CHECKS)
+CHECKS: tuple[Check, ...] = (
+    *chains.CHECKS,
+    *vaults.CHECKS,
+    *cctp.CHECKS,
+    *alpaca.CHECKS,
+    *limits.CHECKS,
+    *ledger.CHECKS,
+)
 
 
 def examine(subject: Subject) -> list[Finding]:

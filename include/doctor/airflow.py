@@ -25,6 +25,11 @@ SWITCH = About(
     "the Airflow Variable `rebalancing_switch`.",
     "Set the Variable `rebalancing_switch` to `run`, `drain` or `halt`.",
 )
+HOLD = About(
+    "hold list",
+    "the Airflow Variable `rebalancing_hold`: which assets people hold back.",
+    "Correct the Variable `rebalancing_hold`: symbols between commas; empty or missing holds nothing.",
+)
 POOL = About(
     "pool",
     "the two pools: whether they are there, have slots, and count deferred tasks. From a task they cannot be "
@@ -32,4 +37,4 @@ POOL = About(
     "Run `python -m scripts.airflow_setup`, which makes the pools.",
 )
 
-ABOUT_AIRFLOW: tuple[About, ...] = (DATABASE, POOL, SETTINGS, SWITCH, CONNECTION)
+ABOUT_AIRFLOW: tuple[About, ...] = (DATABASE, POOL, SETTINGS, SWITCH, HOLD, CONNECTION)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from include.doctor.check import Check, Found, check, failure, ok, warning
+from include.domain.amounts import plain
 from include.legs.preflight import USDC_CHAIN
 from include.settings import USDC
 from include.venues.alpaca.errors import AlpacaRefused, Unauthorized
+from include.venues.alpaca.orders import USDC_PAIR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,4 +146,42 @@ def clock(look: Look) -> Iterator[Found]:
         yield ok(text)
 
 
-CHECKS: tuple[Check, ...] = (account, lists, stocks, whitelist, deposit_address, clock)
+@check(
+    "Alpaca dollars",
+    reads="with `dollars` `usd`: the account's cash, what of it is settled, and whether USDC is traded.",
+    advice="Ask Alpaca to enable crypto on the account, or set `dollars` to `usdc`.",
+)
+def dollars(look: Look) -> Iterator[Found]:
+    """Look at what turns dollars into USDC and back."""
+    if look.settings.dollars != "usd":
+        yield ok("not needed: `dollars` is usdc")
+        return
+    found, reserve = look.alpaca.account(), look.settings.cash_reserve
+    settled = found.settled_cash
+    if found.cash < 0:
+        yield failure(f"the account owes {plain(-found.cash)} dollars", "Pay them in.")
+    elif settled is None:
+        yield failure("Alpaca does not say how much of the cash is settled, so no dollars can be counted")
+    elif reserve and settled <= reserve:
+        text = f"{plain(settled)} dollars are settled, and the reserve is {plain(reserve)}"
+        yield warning(f"{text}: none can be moved", "Wait for sales to settle, or lower `cash_reserve`.")
+    else:
+        yield ok(f"{plain(found.cash)} dollars, of which {plain(settled)} are settled")
+    yield _pair(look)
+
+
+def _pair(look: Look) -> Found:
+    for name in (USDC_PAIR, "USDC/USD"):  # Alpaca lists it under either
+        try:
+            pair = look.alpaca.asset(name)
+        except AlpacaRefused as refused:
+            if refused.status != NOT_FOUND:
+                raise
+            continue
+        if pair.tradable and pair.status.lower() == "active":
+            return ok(f"{name} is traded")
+        return failure(f"{name} is {pair.status}{'' if pair.tradable else ', and not traded'}")
+    return failure(f"Alpaca does not know {USDC_PAIR}")
+
+
+CHECKS: tuple[Check, ...] = (account, lists, dollars, stocks, whitelist, deposit_address, clock)

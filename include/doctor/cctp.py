@@ -154,14 +154,16 @@ def allowance(look: Look) -> Iterator[Found]:
 def fee(look: Look) -> Iterator[Found]:
     """Ask what a transfer from here costs."""
     here, there = look.facts, look.facts_of(look.other)
-    speed = look.settings.usdc_speed
-    threshold = FAST if speed == "fast" else STANDARD
+    wanted = look.settings.usdc_speed
     rates = look.attestations.fees(here.cctp_domain, there.cctp_domain)
-    fees = [rate.basis_points for rate in rates if rate.finality_threshold == threshold]
-    if fees:
-        yield ok(f"a {speed} transfer to {there.name} costs {plain(max(fees))} bps")
-    else:
-        yield warning(f"Circle names no fee for {speed} transfers to {there.name}")
+    for speed, threshold in {"fast": FAST, "standard": STANDARD}.items():
+        if wanted not in (speed, "auto"):
+            continue
+        fees = [rate.basis_points for rate in rates if rate.finality_threshold == threshold]
+        if fees:
+            yield ok(f"a {speed} transfer to {there.name} costs {plain(max(fees))} bps")
+        else:
+            yield warning(f"Circle names no fee for {speed} transfers to {there.name}")
 
 
 @check(
@@ -171,7 +173,7 @@ def fee(look: Look) -> Iterator[Found]:
 )
 def fast_allowance(look: Look) -> Iterator[Found]:
     """Ask how much may still leave fast."""
-    if look.settings.usdc_speed != "fast":
+    if look.settings.usdc_speed == "standard":
         yield ok("not needed: `usdc_speed` is standard")
         return
     left, usdc = look.attestations.fast_allowance(), look.settings.asset(USDC)

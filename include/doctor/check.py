@@ -80,7 +80,7 @@ class Subject:
 
     def hide(self, text: str) -> str:
         """Take every secret out of a text."""
-        urls = (self.settings.ethereum_rpc_url, self.settings.base_rpc_url)
+        urls = (self.settings.ethereum_rpc_url, self.settings.base_rpc_url, self.settings.gate_url)
         secrets = [*self.secrets, *(url.get_secret_value() for url in urls if url is not None)]
         for secret in sorted(secrets, key=len, reverse=True):
             if len(secret) >= _SHORTEST_SECRET:
@@ -143,6 +143,18 @@ class Look:
         if found is None:
             raise NotOpened(f"the setting {self.network}_rpc_url")
         return found
+
+    @property
+    def base(self) -> Chain:
+        """The client of Base, for a check that looks at nothing else."""
+        return Look(self.subject, Network.BASE).chain
+
+    @property
+    def orderbook(self) -> Address:
+        """The contract that holds the vaults."""
+        if self.settings.orderbook is None:
+            raise NotOpened("the setting orderbook")
+        return self.settings.orderbook
 
     @property
     def facts(self) -> profiles.Chain:

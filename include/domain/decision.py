@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from include.domain.amounts import floor_to, not_negative, parse, plain
+from include.domain.cost import Estimate
 from include.domain.imbalance import Imbalance, imbalance_from_dict
 from include.domain.operation import OperationKind
 
@@ -19,8 +20,9 @@ class Reason(StrEnum):
     """Why an asset is moved or is not, in the order in which they are looked at.
 
     First what forbids a judgement, then the judgement, then what forbids the move. `planned` alone moves
-    money. An amount above the asset's maximum is no reason not to move: the maximum is moved, and the rest
-    stays for a later check. The docs table and the metric labels are made from this list.
+    money. An amount above the asset's maximum, or above what is left of the day, is no reason not to move:
+    it is cut, and the rest stays for a later check. The docs table and the metric labels are made from this
+    list.
     """
 
     description: str
@@ -39,18 +41,40 @@ class Reason(StrEnum):
     IN_FLIGHT = "in_flight", "Some of the asset has left one venue and has not reached the other."
     NO_INVENTORY = "no_inventory", "Neither venue holds any of the asset."
     BALANCED = "balanced", "The ratio is inside its band or on its edge."
-    NOTHING_AVAILABLE = "nothing_available", "The venue that has too much has nothing free to move."
+    NOTHING_AVAILABLE = (
+        "nothing_available",
+        "The venue that has too much has nothing free to move: it is held there, or kept as a reserve.",
+    )
     BELOW_MINIMUM = (
         "below_minimum",
         "The amount that could be moved is smaller than the asset's minimum size.",
     )
     ASSET_DISABLED = "asset_disabled", "The settings switch this asset off."
+    HELD = (
+        "held",
+        "People hold the asset back by the Variable `rebalancing_hold`, or its value is unreadable.",
+    )
     NOT_SELECTED = "not_selected", "This run was asked for other assets only."
+    COOLING_DOWN = "cooling_down", "The asset rests after its last operation, longer after refusals in a row."
     REBALANCING_DISABLED = "rebalancing_disabled", "Rebalancing is disabled: observe only."
     SWITCH_NOT_AT_RUN = "switch_not_at_run", "The switch is not at run, so nothing new is started."
+    FROZEN = "frozen", "The gate says that the asset is frozen."
+    GATE_SILENT = "gate_silent", "The gate was asked whether the asset is frozen and gave no usable answer."
+    UNPRICED = (
+        "unpriced",
+        "There is a cost budget, and a source of prices did not answer, so the cost is not known.",
+    )
+    OVER_COST_BUDGET = (
+        "over_cost_budget",
+        "The move would cost more than its budget, which grows while it waits.",
+    )
     OVER_LIMIT = (
         "over_limit",
         "As many operations are open as may be, or assets further from target came first.",
+    )
+    OVER_DAILY_LIMIT = (
+        "over_daily_limit",
+        "What is left of a daily maximum is too little to move; a live check then turns the switch to drain.",
     )
     DRY_RUN = "dry_run", "A dry run moves nothing; otherwise the asset would have been moved."
     PLANNED = "planned", "The asset is out of its band and is to be moved."
@@ -93,6 +117,7 @@ class Decision:
     :param imbalance: what was found, where the asset could be judged; the excess is not floored.
     :param operation: what is to be moved. Set exactly if the reason is `planned`.
     :param proposed: what would be moved if `reason` did not forbid it: what a disabled Ballast shows.
+    :param estimate: what the operation would cost, where it was asked for.
     :raises ValueError: if these contradict each other.
     """
 
@@ -102,6 +127,7 @@ class Decision:
     imbalance: Imbalance | None = None
     operation: PlannedOperation | None = None
     proposed: PlannedOperation | None = None
+    estimate: Estimate | None = None
 
     def __post_init__(self) -> None:
         if (self.reason is Reason.PLANNED) != (self.operation is not None):
@@ -117,7 +143,8 @@ class Decision:
 
         For the claim, which looks again when it commits and may find the asset taken or the switch turned.
         """
-        return Decision(self.asset, reason, detail, self.imbalance, None, self.operation or self.proposed)
+        proposed = self.operation or self.proposed
+        return Decision(self.asset, reason, detail, self.imbalance, None, proposed, self.estimate)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form, whole: `from_dict` gives back an equal decision."""
@@ -128,12 +155,14 @@ class Decision:
             "imbalance": self.imbalance and self.imbalance.to_dict(),
             "operation": self.operation and self.operation.to_dict(),
             "proposed": self.proposed and self.proposed.to_dict(),
+            "estimate": self.estimate and self.estimate.to_dict(),
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Decision:
         """Read back what `to_dict` wrote."""
         imbalance, operation, proposed = data["imbalance"], data["operation"], data["proposed"]
+        estimate = data.get("estimate")  # rows from before costs were estimated have none
         return cls(
             asset=data["asset"],
             reason=Reason(data["reason"]),
@@ -141,4 +170,5 @@ class Decision:
             imbalance=imbalance and imbalance_from_dict(imbalance),
             operation=operation and PlannedOperation.from_dict(operation),
             proposed=proposed and PlannedOperation.from_dict(proposed),
+            estimate=estimate and Estimate.from_dict(estimate),
         )

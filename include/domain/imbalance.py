@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from include.domain.amounts import RATIO_DIGITS, checked, exact, not_negative, parse, plain
@@ -10,7 +11,6 @@ from include.domain.inventory import Inventory, Unread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from decimal import Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,16 +19,20 @@ class Threshold:
 
     :param target: the wanted onchain part of the total, 0 to 1.
     :param deviation: half the width of the allowed band, 0 or more; both edges belong to the band.
+    :param stop: half the width of the inner band that a move ends at, 0 to `deviation`; 0 is the target.
     :raises ValueError: if one is out of its range, or has more than 30 decimals.
     """
 
     target: Decimal
     deviation: Decimal
+    stop: Decimal = Decimal(0)
 
     def __post_init__(self) -> None:
         if not 0 <= checked(self.target, "target", digits=RATIO_DIGITS) <= 1:
             raise ValueError(f"target must be 0 to 1, not {plain(self.target)}")
         not_negative(self.deviation, "deviation", digits=RATIO_DIGITS)
+        if not_negative(self.stop, "stop", digits=RATIO_DIGITS) > self.deviation:
+            raise ValueError(f"stop {plain(self.stop)} is outside the deviation {plain(self.deviation)}")
 
     @property
     def lower(self) -> Decimal:
@@ -42,12 +46,24 @@ class Threshold:
         with exact():
             return self.target + self.deviation
 
+    @property
+    def inner_lower(self) -> Decimal:
+        """Where a move onto the chain ends: the target, or the lower edge of the inner band."""
+        with exact():
+            return self.target - self.stop
+
+    @property
+    def inner_upper(self) -> Decimal:
+        """Where a move off the chain ends: the target, or the upper edge of the inner band."""
+        with exact():
+            return self.target + self.stop
+
 
 @dataclass(frozen=True, slots=True)
 class TooMuchOnchain:
     """The ratio is above the band.
 
-    :param excess: what has to leave the chain to reach the target, exact and not yet floored; above 0.
+    :param excess: what has to leave the chain to reach where a move ends, exact and not yet floored; above 0.
     """
 
     excess: Decimal
@@ -65,7 +81,7 @@ class TooMuchOnchain:
 class TooMuchOffchain:
     """The ratio is below the band.
 
-    :param excess: what has to reach the chain to be at the target, exact and not yet floored; above 0.
+    :param excess: what has to reach the chain to be where a move ends, exact and not yet floored; above 0.
     """
 
     excess: Decimal
@@ -94,7 +110,9 @@ def imbalance_from_dict(data: Mapping[str, Any]) -> Imbalance:
 
 
 def detect(inventory: Inventory, threshold: Threshold) -> Imbalance | None:
-    """Tell whether an asset is outside its band, and the excess measured to the target.
+    """Tell whether an asset is outside its band, and the excess.
+
+    It is measured to the target or, where there is an inner band, to its nearer edge.
 
     None for an asset inside the band or on its edge, with a zero total, with anything in flight, or with a
     venue that could not be read.
@@ -110,9 +128,9 @@ def detect(inventory: Inventory, threshold: Threshold) -> Imbalance | None:
         # Multiplied rather than divided: a quotient would be rounded, and an edge has to be met exactly.
         # A zero total is outside no band, since 0 < 0 and 0 > 0 are both false.
         if have < total * threshold.lower:
-            return TooMuchOffchain(total * threshold.target - have)
+            return TooMuchOffchain(total * threshold.inner_lower - have)
         if have > total * threshold.upper:
-            return TooMuchOnchain(have - total * threshold.target)
+            return TooMuchOnchain(have - total * threshold.inner_upper)
     return None
 
 

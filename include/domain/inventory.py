@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Context, Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from include.domain.amounts import BALANCE_DIGITS, exact, not_negative, parse, plain
 from include.domain.moments import utc
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+SYMBOL: Final = re.compile(r"[A-Z][A-Z0-9]{0,9}(\.[A-Z]{1,2})?")
+"""How an asset is called: AAPL, BRK.B, USDC."""
 
 _SHOWN_DIGITS = 50
 
@@ -28,7 +32,8 @@ class Venue(StrEnum):
 class Balance:
     """What one venue holds of one asset, in whole shares, tokens or dollars.
 
-    :param available: can be moved now.
+    :param available: can be moved now. Of dollars at Alpaca that is only what may be withdrawn and
+        is not kept as a reserve.
     :param in_flight: has left this venue and has not reached the other.
     :param held: bound at the venue, as by an open order: it counts in the ratio and cannot be moved.
     :raises ValueError: if a part is negative, or has more than 96 digits on a side of its point.

@@ -53,8 +53,8 @@ class OperationKind(StrEnum):
 
     @property
     def legs(self) -> tuple[Leg, ...]:
-        """The legs of this kind, in their order."""
-        return LEGS[self]
+        """The legs that every operation of this kind has, in their order; some have others of `LEGS` too."""
+        return tuple(leg for leg in LEGS[self] if leg not in OPTIONAL)
 
     def accepts(self, asset: str) -> bool:
         """Tell whether this kind can move the asset."""
@@ -77,17 +77,25 @@ class Leg(StrEnum):
     WITHDRAW = "withdraw"
     BRIDGE = "bridge"
     DEPOSIT = "deposit"
+    VAULT_DEPOSIT = "vault_deposit"
+    VAULT_WITHDRAW = "vault_withdraw"
+    WRAP = "wrap"
+    UNWRAP = "unwrap"
+    CONVERT = "convert"
 
 
 LEGS: Mapping[OperationKind, tuple[Leg, ...]] = MappingProxyType(
     {
-        OperationKind.MINT: (Leg.MINT,),
-        OperationKind.REDEMPTION: (Leg.REDEEM,),
-        OperationKind.USDC_ALPACA_TO_BASE: (Leg.WITHDRAW, Leg.BRIDGE),
-        OperationKind.USDC_BASE_TO_ALPACA: (Leg.BRIDGE, Leg.DEPOSIT),
+        OperationKind.MINT: (Leg.MINT, Leg.WRAP, Leg.VAULT_DEPOSIT),
+        OperationKind.REDEMPTION: (Leg.VAULT_WITHDRAW, Leg.UNWRAP, Leg.REDEEM),
+        OperationKind.USDC_ALPACA_TO_BASE: (Leg.CONVERT, Leg.WITHDRAW, Leg.BRIDGE, Leg.VAULT_DEPOSIT),
+        OperationKind.USDC_BASE_TO_ALPACA: (Leg.VAULT_WITHDRAW, Leg.BRIDGE, Leg.DEPOSIT, Leg.CONVERT),
     }
 )
-"""What each kind of operation consists of, in order."""
+"""Every leg that an operation of a kind can have, in order. Its own are fixed when it is claimed."""
+
+OPTIONAL = frozenset({Leg.VAULT_DEPOSIT, Leg.VAULT_WITHDRAW, Leg.WRAP, Leg.UNWRAP, Leg.CONVERT})
+"""The legs that depend on the settings of the asset."""
 
 
 class OperationStatus(StrEnum):
@@ -136,13 +144,17 @@ class Settled:
     :param at: when it was closed.
     :param base_block: the block of its last receipt on Base, None if it had none there.
     :param ethereum_block: the same on Ethereum.
-    :raises ValueError: if `at` has no zone.
+    :param refusals: how many operations up to this one were cancelled in a row; 0 if this one moved money.
+    :raises ValueError: if `at` has no zone, or the count is negative.
     """
 
     asset: str
     at: datetime
     base_block: int | None
     ethereum_block: int | None
+    refusals: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "at", utc(self.at, "at"))
+        if self.refusals < 0:
+            raise ValueError(f"refusals must not be negative, not {self.refusals}")

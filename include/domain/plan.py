@@ -6,21 +6,23 @@ still `planned` is still right.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from include.domain.amounts import USDC, floor_to, from_base_units, not_negative, plain
+from include.domain.amounts import USDC, exact, floor_to, from_base_units, plain
 from include.domain.decision import Decision, PlannedOperation, Reason
 from include.domain.imbalance import Imbalance, Threshold, TooMuchOnchain, detect
 from include.domain.inventory import Balance, Inventory, Snapshot, Unread, Venue
+from include.domain.limits import Hold, Shut, rest_after
 from include.domain.moments import utc
 from include.domain.operation import OpenOperation, Settled, correction
+from include.domain.policy import AssetPolicy, Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
+    from datetime import datetime, timedelta
 
 __all__ = [
     "AssetPolicy",
@@ -31,66 +33,11 @@ __all__ = [
     "is_settling",
     "is_stale",
     "plan",
+    "to_ask",
 ]
 
+NOTHING_HELD: Final = Hold()
 _SHOWN_RATIO = Decimal("0.000001")
-
-
-@dataclass(frozen=True, slots=True)
-class AssetPolicy:
-    """What is wanted of one asset.
-
-    :param minimum: an amount below it is not moved; an amount equal to it is.
-    :param maximum: an amount above it is cut to it; None for no limit.
-    :param enabled: False to observe this asset only.
-    :raises ValueError: if the minimum is negative, or the maximum is zero or below the minimum.
-    """
-
-    threshold: Threshold
-    minimum: Decimal = Decimal(0)
-    maximum: Decimal | None = None
-    enabled: bool = True
-
-    def __post_init__(self) -> None:
-        not_negative(self.minimum, "minimum")
-        if self.maximum is None:
-            return
-        if not_negative(self.maximum, "maximum") == 0:
-            raise ValueError("maximum must be above zero; disable the asset to move none of it")
-        if self.maximum < self.minimum:
-            raise ValueError(f"maximum {plain(self.maximum)} is below minimum {plain(self.minimum)}")
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What is wanted of all assets, and what is allowed now.
-
-    :param assets: by asset; an asset that is not here is not looked at. It is copied; do not change it.
-    :param enabled: False to observe only.
-    :param may_start: whether the switch is at run.
-    :param max_snapshot_age: the age up to which a snapshot may be acted on.
-    :param selected: the only assets this run may move; None for all.
-    :param dry_run: True to decide everything and move nothing.
-    :param max_open_operations: how many may be open, those already open included; None for no limit.
-    :raises ValueError: if an age or limit makes no sense, or an unknown asset is selected.
-    """
-
-    assets: Mapping[str, AssetPolicy]
-    enabled: bool
-    may_start: bool
-    max_snapshot_age: timedelta
-    selected: frozenset[str] | None = None
-    dry_run: bool = False
-    max_open_operations: int | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "assets", dict(self.assets))
-        if self.max_snapshot_age <= timedelta(0):
-            raise ValueError("max_snapshot_age must be above zero")
-        if self.max_open_operations is not None and self.max_open_operations < 0:
-            raise ValueError("max_open_operations must not be negative")
-        if unknown := (self.selected or frozenset()) - self.assets.keys():
-            raise ValueError(f"selected but not configured: {', '.join(sorted(unknown))}")
 
 
 def plan(
@@ -99,6 +46,9 @@ def plan(
     open_operations: Collection[OpenOperation],
     *,
     settled: Mapping[str, Settled] | None = None,
+    moved_today: Mapping[str, Decimal] | None = None,
+    hold: Hold = NOTHING_HELD,
+    shut: Mapping[str, Shut] | None = None,
     now: datetime,
 ) -> tuple[Decision, ...]:
     """Decide about every configured asset: one decision each, by name, USDC last.
@@ -108,6 +58,9 @@ def plan(
 
     :param open_operations: all that are open, whatever their asset: they claim, and count against the limit.
     :param settled: by asset, the end of its last closed operation.
+    :param moved_today: by asset, what the operations opened since 00:00 UTC move, but for cancelled ones.
+    :param hold: the assets that people hold back.
+    :param shut: by asset, what speaks against it; `to_ask` names what the gate is asked about.
     :raises ValueError: if `now` has no zone.
     """
     now = utc(now, "now")
@@ -115,12 +68,14 @@ def plan(
         operation.asset: operation
         for operation in sorted(open_operations, key=lambda one: (one.id, one.kind))
     }
-    decisions = [
-        _decide(snapshot, policy, asset, claim=claims.get(asset), settled=(settled or {}).get(asset), now=now)
-        for asset in sorted(policy.assets, key=lambda asset: (asset == USDC, asset))
-    ]
+    decisions = []
+    for asset in sorted(policy.assets, key=lambda asset: (asset == USDC, asset)):
+        last = (settled or {}).get(asset)
+        one = _decide(snapshot, policy, asset, claim=claims.get(asset), settled=last, now=now)
+        gate = (shut or {}).get(asset)
+        decisions.append(_permit(policy, one, hold=hold, settled=last, shut=gate, now=now))
     already_open = len({operation.id for operation in open_operations})
-    decisions = _within_limit(decisions, snapshot, policy, already_open)
+    decisions = _ration(decisions, snapshot, policy, already_open, moved_today or {})
     if policy.dry_run:
         decisions = [
             one.refused(Reason.DRY_RUN, f"{one.detail} Not moved: this is a dry run.")
@@ -129,6 +84,16 @@ def plan(
             for one in decisions
         ]
     return tuple(decisions)
+
+
+def to_ask(decisions: Iterable[Decision]) -> tuple[PlannedOperation, ...]:
+    """Return the operations the gate is asked about: those of equities that nothing but rationing forbids.
+
+    What is over a limit is among them: it moves instead of what turns out to be frozen.
+    """
+    rationed = (Reason.OVER_LIMIT, Reason.OVER_DAILY_LIMIT, Reason.DRY_RUN, Reason.PLANNED)
+    found = (one.operation or one.proposed for one in decisions if one.reason in rationed)
+    return tuple(one for one in found if one is not None and not one.kind.moves_usdc)
 
 
 def is_stale(snapshot: Snapshot, max_age: timedelta, now: datetime) -> bool:
@@ -165,7 +130,7 @@ def _decide(
     settled: Settled | None,
     now: datetime,
 ) -> Decision:
-    """Decide about one asset, without the limit and the dry run."""
+    """Judge one asset and size its move, whether or not it is permitted."""
     obstacle = _obstacle(snapshot, policy, asset, claim=claim, settled=settled, now=now)
     if obstacle is not None:
         return Decision(asset, *obstacle)
@@ -174,7 +139,7 @@ def _decide(
     state = _state(inventory, wanted.threshold, imbalance)
     if imbalance is None:
         return Decision(asset, Reason.BALANCED, state)
-    return _permit(policy, _size(inventory, wanted, imbalance, state))
+    return _size(inventory, wanted, imbalance, state)
 
 
 def _obstacle(
@@ -211,12 +176,14 @@ def _size(inventory: Inventory, wanted: AssetPolicy, imbalance: Imbalance, state
     """Work out how much of an excess can be moved now. Here the amount is born, and floored."""
     asset = inventory.asset
     kind = correction(asset, imbalance)
-    free = _available(inventory, kind.source)
+    free = _balance(inventory, kind.source).available
     most = min(imbalance.excess, free)
-    limits = f"{state} The excess is {plain(imbalance.excess)}; {plain(free)} is free {kind.source.value}."
-    if wanted.maximum is not None and most > wanted.maximum:
-        most = wanted.maximum
-        limits += f" The maximum is {plain(wanted.maximum)}."
+    limits = f"{state} The excess is {plain(imbalance.excess)}; {plain(free)} is free {kind.source.value}"
+    limits += f" ({note})." if (note := _about_free(inventory, wanted, kind.source)) else "."
+    for name, limit in (("maximum", wanted.maximum), ("cap", wanted.cap)):
+        if limit is not None and most > limit:
+            most = limit
+            limits += f" The {name} is {plain(limit)}."
     amount = floor_to(most, kind.decimals)
     if floor_to(free, kind.decimals) == 0:
         return Decision(asset, Reason.NOTHING_AVAILABLE, limits, imbalance)
@@ -228,55 +195,115 @@ def _size(inventory: Inventory, wanted: AssetPolicy, imbalance: Imbalance, state
     return Decision(asset, Reason.PLANNED, detail, imbalance, PlannedOperation(kind, asset, amount))
 
 
-def _permit(policy: Policy, decision: Decision) -> Decision:
-    """Refuse what the settings, the run or the switch forbid. What is not planned stays as it is."""
+def _about_free(inventory: Inventory, wanted: AssetPolicy, venue: Venue) -> str:
+    """Say why not all that lies at a venue is free."""
+    balance = _balance(inventory, venue)
+    notes = [f"{plain(balance.held)} is held"] if balance.held else []
+    if venue is Venue.OFFCHAIN and wanted.free_offchain:
+        notes.append(wanted.free_offchain)
+    return ", ".join(notes)
+
+
+def _permit(
+    policy: Policy,
+    decision: Decision,
+    *,
+    hold: Hold,
+    settled: Settled | None,
+    shut: Shut | None,
+    now: datetime,
+) -> Decision:
+    """Refuse what people, the settings, the run, the switch or the gate forbid. What is not planned stays."""
+    if decision.operation is None:
+        return decision
+    asset = decision.asset
+    held, resting = hold.why(asset), _resting(policy, settled, now)
+    selected = policy.selected is None or asset in policy.selected
     forbidden: tuple[tuple[bool, Reason, str], ...] = (
-        (not policy.assets[decision.asset].enabled, Reason.ASSET_DISABLED, "the asset is disabled"),
-        (
-            policy.selected is not None and decision.asset not in policy.selected,
-            Reason.NOT_SELECTED,
-            "this run is for other assets",
-        ),
+        (not policy.assets[asset].enabled, Reason.ASSET_DISABLED, "the asset is disabled"),
+        (held is not None, Reason.HELD, held or ""),
+        (not selected, Reason.NOT_SELECTED, "this run is for other assets"),
+        (resting is not None, Reason.COOLING_DOWN, resting or ""),
         (not policy.enabled, Reason.REBALANCING_DISABLED, "rebalancing is disabled"),
         (not policy.may_start, Reason.SWITCH_NOT_AT_RUN, "the switch is not at run"),
     )
     for applies, reason, why in forbidden:
-        if applies and decision.operation is not None:
+        if applies:
             return decision.refused(reason, f"{decision.detail} Not moved: {why}.")
+    if shut is not None:
+        return decision.refused(shut.reason, f"{decision.detail} Not moved: {shut.why}.")
     return decision
 
 
-def _within_limit(
-    decisions: list[Decision], snapshot: Snapshot, policy: Policy, already_open: int
+def _resting(policy: Policy, settled: Settled | None, now: datetime) -> str | None:
+    """Tell why an asset rests, or None if it does not."""
+    if settled is None:
+        return None
+    until = settled.at + rest_after(
+        settled, settle_cooldown=policy.settle_cooldown, refusal_cooldown=policy.refusal_cooldown
+    )
+    if now >= until:
+        return None
+    refusals = f"{settled.refusals} in a row were cancelled" if settled.refusals else "it moved money"
+    at, end = (moment.isoformat(timespec="seconds") for moment in (settled.at, until))
+    return f"its last operation ended at {at} ({refusals}), and it rests until {end}"
+
+
+def _ration(
+    decisions: list[Decision],
+    snapshot: Snapshot,
+    policy: Policy,
+    already_open: int,
+    moved_today: Mapping[str, Decimal],
 ) -> list[Decision]:
-    """Keep as many planned operations as may still be opened, those furthest from their target first."""
-    limit = policy.max_open_operations
-    if limit is None:
-        return decisions
+    """Hand out the places and the rest of the day that are left, to those furthest from target first."""
     planned = [one for one in decisions if one.operation is not None]
     # Sorting is stable, so equals stay in the order of the decisions.
-    planned.sort(key=lambda one: -_distance(one, snapshot.inventories[one.asset]))
-    kept = {one.asset for one in planned[: max(0, limit - already_open)]}
-    why = f"Not moved: {limit} may be open and {already_open} were, {len(kept)} more are planned."
-    return [
-        one.refused(Reason.OVER_LIMIT, f"{one.detail} {why}")
-        if one.operation is not None and one.asset not in kept
-        else one
-        for one in decisions
-    ]
+    planned.sort(key=lambda one: -_distance(one, snapshot.inventories[one.asset], policy))
+    moved, limit = dict(moved_today), policy.max_open_operations
+    final, kept = {}, 0
+    for one in planned:
+        if limit is not None and already_open + kept >= limit:
+            why = f"{limit} may be open and {already_open} were, {kept} more are planned"
+            final[one.asset] = one.refused(Reason.OVER_LIMIT, f"{one.detail} Not moved: {why}.")
+            continue
+        final[one.asset] = cut = _within_day(one, policy, moved)
+        if cut.operation is not None:
+            kept += 1
+            with exact():
+                moved[one.asset] = moved.get(one.asset, Decimal(0)) + cut.operation.amount
+    return [final.get(one.asset, one) for one in decisions]
 
 
-def _distance(decision: Decision, inventory: Inventory) -> Fraction:
-    """How far the ratio is from its target, exactly: the excess as a part of the total."""
+def _within_day(decision: Decision, policy: Policy, moved: Mapping[str, Decimal]) -> Decision:
+    """Cut a planned operation to what is left of the day, or refuse it if that is too little to move."""
+    operation = decision.operation
+    assert operation is not None
+    left = policy.daily.left(operation.asset, moved)
+    if left is None or left.amount >= operation.amount:
+        return decision
+    amount = floor_to(left.amount, operation.kind.decimals)
+    if amount == 0 or amount < policy.assets[operation.asset].minimum:
+        return decision.refused(Reason.OVER_DAILY_LIMIT, f"{decision.detail} Not moved: {left.words}.")
+    return replace(
+        decision,
+        detail=f"{decision.detail} Cut to {plain(amount)}: {left.words}.",
+        operation=replace(operation, amount=amount),
+    )
+
+
+def _distance(decision: Decision, inventory: Inventory, policy: Policy) -> Fraction:
+    """How far the ratio is from its target, exactly: the excess as a part of the total, and the stop."""
     assert decision.imbalance is not None
     assert inventory.total is not None
-    return Fraction(decision.imbalance.excess) / Fraction(inventory.total)
+    excess = Fraction(decision.imbalance.excess) / Fraction(inventory.total)
+    return excess + Fraction(policy.assets[decision.asset].threshold.stop)
 
 
-def _available(inventory: Inventory, venue: Venue) -> Decimal:
+def _balance(inventory: Inventory, venue: Venue) -> Balance:
     balance = inventory.onchain if venue is Venue.ONCHAIN else inventory.offchain
     assert isinstance(balance, Balance)
-    return balance.available
+    return balance
 
 
 def _state(inventory: Inventory, threshold: Threshold, imbalance: Imbalance | None) -> str:
@@ -288,9 +315,11 @@ def _state(inventory: Inventory, threshold: Threshold, imbalance: Imbalance | No
     away = ROUND_CEILING if isinstance(imbalance, TooMuchOnchain) else ROUND_FLOOR
     shown = plain(ratio.quantize(_SHOWN_RATIO, rounding=away, context=Context(prec=50)))
     where = "in" if imbalance is None else "outside"
+    inner = f"{plain(threshold.inner_lower)} to {plain(threshold.inner_upper)}"
+    aim = f"target {plain(threshold.target)}" + (f", moved to {inner}" if threshold.stop else "")
     return (
         f"{plain(inventory.onchain.total)} of {plain(total)} is onchain: ratio {shown} is {where} "
-        f"{plain(threshold.lower)} to {plain(threshold.upper)}, target {plain(threshold.target)}."
+        f"{plain(threshold.lower)} to {plain(threshold.upper)}, {aim}."
     )
 
 

@@ -5,29 +5,32 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from include.book import Network
-from include.domain.operation import Leg
+from include.domain.operation import Leg, OperationKind
 from include.exits.refusal import Refusal
-from include.exits.situation import is_transaction
+from include.exits.situation import REQUESTS, is_transaction
 from include.ledger.records import EffectStatus
 from include.legs.bridge import BURN
+from include.legs.convert import ORDER, asked_at
+from include.legs.convert import unlike as unlike_order
+from include.legs.likeness import differences, too_old
 from include.legs.mint import LOOKUP_LAG
 from include.legs.mint import REQUEST as MINT_REQUEST
-from include.legs.withdraw import CLOCK_SKEW
 from include.legs.withdraw import REQUEST as WITHDRAWAL_REQUEST
-from include.venues.alpaca.models import TokenizationRequest
+from include.legs.withdraw import unlike as unlike_withdrawal
+from include.venues.alpaca.models import Order, TokenizationRequest
 from include.venues.cctp import contracts
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from include.book import Venues
     from include.ledger.lease import Lease
     from include.ledger.records import Effect, Operation
     from include.venues.alpaca.models import CryptoTransfer
 
+DECIDED_WHEN_MINED = (Leg.VAULT_WITHDRAW, Leg.VAULT_DEPOSIT, Leg.WRAP, Leg.UNWRAP)
+"""Legs whose transactions nobody has to answer."""
 HASH = re.compile(r"0x[0-9a-f]{64}")
 
 
@@ -53,10 +56,13 @@ class Evidence:
             return self._of_hash(effect, reference.lower())
         if effect.name == WITHDRAWAL_REQUEST:
             transfer = self.venues.alpaca.transfer(reference)
-            found = None if transfer is None else (transfer.id, self._unlike_withdrawal(effect, transfer))
+            found = None if transfer is None else (transfer.id, unlike_withdrawal(effect, transfer))
         elif effect.name == MINT_REQUEST:
             request = self.venues.alpaca.tokenization_request(reference)
             found = None if request is None else (request.id, self._unlike_mint(effect, request))
+        elif effect.name == ORDER:
+            order = self.venues.alpaca.order(reference)
+            found = None if order is None else (order.id, unlike_order(effect, order))
         else:
             raise Refusal(f"{effect.name} moves no money: there is nothing to adopt")
         if found is None:
@@ -117,7 +123,7 @@ class Evidence:
         """
         if is_transaction(effect):
             raise Refusal(f"{effect.name} is signed: {self._alive(effect)}")
-        if effect.name not in (MINT_REQUEST, WITHDRAWAL_REQUEST):
+        if effect.name not in REQUESTS:
             raise Refusal(f"{effect.name} moves no money: there is nothing to state")
         if effect.status is EffectStatus.INTENDED:
             raise Refusal(f"{effect.name} was not sent yet")
@@ -137,8 +143,11 @@ class Evidence:
             found = [
                 transfer.id
                 for transfer in self.venues.alpaca.transfers()
-                if not self._unlike_withdrawal(effect, transfer)
+                if not unlike_withdrawal(effect, transfer)
             ]
+        elif effect.name == ORDER:
+            ordered = self.venues.alpaca.order_by_client_id(effect.intent["client_order_id"])
+            found = [] if ordered is None else [ordered.id]
         else:
             labelled = self.venues.alpaca.tokenization_request_by_client_id(self.operation.id)
             if labelled is not None:
@@ -166,7 +175,9 @@ class Evidence:
         :raises Refusal: naming what can, and what to do about it.
         """
         for effect in effects:
-            if not effect.irreversible or effect.status is EffectStatus.NOT_DONE:
+            # An order takes nothing out of Alpaca, and still trades by itself.
+            matters = effect.irreversible or effect.name == ORDER
+            if not matters or effect.status is EffectStatus.NOT_DONE:
                 continue
             if effect.status is EffectStatus.DONE:
                 self._require_decided(effect)
@@ -177,6 +188,8 @@ class Evidence:
 
     def _require_decided(self, effect: Effect) -> None:
         """Require that nobody has still to decide about what they were asked or sent."""
+        if effect.leg in DECIDED_WHEN_MINED:
+            return
         if effect.leg == Leg.BRIDGE:
             if effect.name == BURN:
                 self._require_delivered(effect)
@@ -185,18 +198,18 @@ class Evidence:
         row = self._row_of(effect, reference)
         if row is None:
             self._require_age(effect)
-        elif (
-            row.is_pending if isinstance(row, TokenizationRequest) else not (row.is_complete or row.is_failed)
-        ):
+        elif _is_undecided(row):
             raise Refusal(f"Alpaca has not decided about {effect.name} {reference} yet: wait, or ask Alpaca")
 
-    def _row_of(self, effect: Effect, reference: str) -> CryptoTransfer | TokenizationRequest | None:
+    def _row_of(self, effect: Effect, reference: str) -> CryptoTransfer | TokenizationRequest | Order | None:
         """Return what Alpaca lists for an effect that is done; a transaction is listed by its hash."""
         alpaca = self.venues.alpaca
         if effect.name == WITHDRAWAL_REQUEST:
             return alpaca.transfer(reference)
         if effect.name == MINT_REQUEST:
             return alpaca.tokenization_request(reference)
+        if effect.name == ORDER:
+            return alpaca.order(reference)
         rows: list[CryptoTransfer] | list[TokenizationRequest]
         if effect.leg == Leg.REDEEM:
             rows = alpaca.tokenization_requests(type="redeem", symbol=self.operation.asset)
@@ -205,7 +218,10 @@ class Evidence:
         return next((row for row in rows if row.tx_hash == reference), None)
 
     def _require_age(self, effect: Effect) -> None:
-        until = (effect.sent_at or effect.intended_at) + LOOKUP_LAG
+        sent_at = effect.sent_at or effect.intended_at
+        if effect.name == ORDER:
+            sent_at = asked_at(effect, self.lease.leg(Leg.CONVERT).notes)
+        until = sent_at + LOOKUP_LAG
         if self.venues.now() < until:
             raise Refusal(
                 f"{effect.name} was sent a moment ago, and Alpaca may not list it yet: "
@@ -226,7 +242,7 @@ class Evidence:
             if leg.attention is None:
                 raise Refusal(f"the USDC burnt in {burn.reference} waits for Circle's attestation")
             return
-        to_base = self.operation.kind.legs[-1] is Leg.BRIDGE
+        to_base = self.operation.kind is OperationKind.USDC_ALPACA_TO_BASE
         destination = Network.BASE if to_base else Network.ETHEREUM
         transmitter = self.venues.facts(destination).message_transmitter
         used = contracts.used_nonces(transmitter, bytes.fromhex(kept["nonce"]))
@@ -238,22 +254,9 @@ class Evidence:
 
     # -- what makes a row of Alpaca another one --------------------------------------------------------
 
-    def _unlike_withdrawal(self, effect: Effect, transfer: CryptoTransfer) -> list[str]:
-        intent = effect.intent
-        differs = _differences(
-            ("amount", transfer.amount, Decimal(intent["amount"])),
-            ("asset", transfer.asset, intent["asset"]),
-            ("address", _lower(transfer.to_address), _lower(intent["address"])),
-        )
-        if not transfer.is_outgoing:
-            differs.append(f"it is {transfer.direction}")
-        if transfer.id in intent.get("listed_before", ()):
-            differs.append("Alpaca listed it before the withdrawal was asked for")
-        return differs + _too_old(effect, transfer.created_at)
-
     def _unlike_mint(self, effect: Effect, request: TokenizationRequest) -> list[str]:
         intent = effect.intent
-        differs = _differences(
+        differs = differences(
             ("symbol", request.symbol, intent["symbol"]),
             ("quantity", request.quantity, Decimal(intent["quantity"])),
             ("wallet", request.wallet, intent["wallet"]),
@@ -264,19 +267,12 @@ class Evidence:
             differs.append(f"it is a {request.type}")
         if request.client_request_id not in (None, self.operation.id):
             differs.append(f"it is labelled {request.client_request_id}")
-        return differs + _too_old(effect, request.created_at)
+        return differs + too_old(effect, request.created_at)
 
 
-def _differences(*compared: tuple[str, Any, Any]) -> list[str]:
-    return [f"its {name} is {found}, not {wanted}" for name, found, wanted in compared if found != wanted]
-
-
-def _too_old(effect: Effect, created_at: datetime) -> list[str]:
-    begun = effect.sent_at or effect.intended_at
-    if created_at >= begun - CLOCK_SKEW:
-        return []
-    return [f"it was made at {created_at:%Y-%m-%d %H:%M:%S} UTC, before {begun:%Y-%m-%d %H:%M:%S} UTC"]
-
-
-def _lower(text: str | None) -> str:
-    return (text or "").lower()
+def _is_undecided(row: CryptoTransfer | TokenizationRequest | Order) -> bool:
+    if isinstance(row, Order):
+        return row.is_open
+    if isinstance(row, TokenizationRequest):
+        return row.is_pending
+    return not (row.is_complete or row.is_failed)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from include.domain.amounts import from_base_units, plain
 from include.exits.refusal import Refusal
 from include.ledger.records import EffectStatus, Verb
+from include.legs.convert import ORDER
 from include.legs.mint import REQUEST as MINT_REQUEST
 from include.legs.withdraw import REQUEST as WITHDRAWAL_REQUEST
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from include.ledger.ledger import Ledger
     from include.ledger.records import Effect, Intervention, LegState, Operation
 
-REQUESTS = (MINT_REQUEST, WITHDRAWAL_REQUEST)
+REQUESTS = (MINT_REQUEST, WITHDRAWAL_REQUEST, ORDER)
 """The effects that are a request to Alpaca. Every other irreversible effect is a transaction."""
 
 
@@ -207,8 +208,13 @@ def _ways_out(
     withdrawing = any(effect.name == WITHDRAWAL_REQUEST for effect in asked)
     found = {}
     if not (done or irreversible or withdrawing):
-        checked = " Alpaca is asked first whether it knows the request." if asked else ""
-        found[Verb.CANCEL] = f"close it and free {operation.asset}, as nothing has moved.{checked}"
+        ordered = any(effect.name == ORDER and effect.status is EffectStatus.DONE for effect in effects)
+        why, checked = "nothing has moved", ""
+        if asked:
+            checked = " Alpaca is asked first whether it knows the request."
+        elif ordered:
+            why, checked = "nothing has left Alpaca", " Alpaca is asked first whether the order is over."
+        found[Verb.CANCEL] = f"close it and free {operation.asset}, as {why}.{checked}"
     statements = []
     if asked:
         names = ", ".join(effect.name for effect in asked)

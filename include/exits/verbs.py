@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from include.domain.amounts import plain, to_base_units
+from include.domain.amounts import from_base_units, plain, to_base_units
 from include.exits.evidence import Evidence
 from include.exits.refusal import Refusal
 from include.exits.situation import REQUESTS, describe, is_transaction, is_unresolved, newest
@@ -20,6 +20,7 @@ from include.ledger.interventions import Person
 from include.ledger.lease import EffectMoved, LeaseLost, MoneyMayHaveMoved
 from include.ledger.ledger import LeaseHeld
 from include.ledger.records import EffectStatus, Verb
+from include.legs.convert import ORDER
 from include.legs.withdraw import REQUEST as WITHDRAWAL_REQUEST
 from include.venues.errors import VenueError
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from include.book import Venues
     from include.exits.situation import Situation
     from include.ledger.ledger import Ledger
-    from include.ledger.records import Effect, Operation
+    from include.ledger.records import Effect, LegState, Operation
 
 LONGEST_NAME = 200
 REFERENCE = re.compile(r"[0-9A-Za-z_-]{1,128}")
@@ -60,7 +61,10 @@ class Exits:
         with self._case(Verb.CANCEL, operation_id, reason) as case:
             refuted, why = [], ""
             for effect in case.effects:
-                if effect.irreversible and _may_have_moved(effect):
+                if effect.name == ORDER and effect.status is EffectStatus.DONE:
+                    # What it converted stays at Alpaca: it is enough that it does not go on.
+                    case.evidence.of_end([effect])
+                elif (effect.irreversible or effect.name == ORDER) and _may_have_moved(effect):
                     _require_cancellable(effect)
                     why = case.evidence.of_absence(effect)
                     refuted.append(effect)
@@ -98,7 +102,7 @@ class Exits:
         :param delivered: what arrived at the destination, in whole shares or USDC; 0 for nothing.
         """
         with self._case(Verb.RECONCILE, operation_id, reason) as case:
-            amount = _base_units(case.operation, delivered)
+            amount = _base_units(case.operation, delivered, self.ledger.legs(operation_id))
             case.evidence.of_end(case.effects)
             case.person.close(amount)
         return self._situation(operation_id)
@@ -176,11 +180,14 @@ def _require_cancellable(effect: Effect) -> None:
         raise Refusal(f"{effect.name} is signed and may be mined at any time: wait until that is decided")
 
 
-def _base_units(operation: Operation, delivered: Decimal) -> int:
+def _base_units(operation: Operation, delivered: Decimal, legs: list[LegState]) -> int:
+    # What a wrapper gives back can be worth more by then than what was asked for.
+    most = max(operation.amount, *(leg.amount_out or 0 for leg in legs))
     try:
         amount = to_base_units(delivered, operation.decimals)
     except ValueError as error:
         raise Refusal(f"delivered is no amount: {error}") from error
-    if not 0 <= amount <= operation.amount:
-        raise Refusal(f"delivered is an amount from 0 to {plain(operation.quantity)}, not {plain(delivered)}")
+    if not 0 <= amount <= most:
+        limit = plain(from_base_units(most, operation.decimals))
+        raise Refusal(f"delivered is an amount from 0 to {limit}, not {plain(delivered)}")
     return amount

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from include.domain.operation import OperationStatus
-from include.ledger.lease import MoneyMayHaveMoved, close_operation, may_have_moved, move_effect
+from include.ledger.commits import MoneyMayHaveMoved, close_operation, may_have_moved, move_effect
 from include.ledger.records import EffectStatus, Verb
 from include.ledger.schema import InterventionRow, LegRow, OperationRow
 

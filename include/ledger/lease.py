@@ -9,10 +9,20 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import CursorResult, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from include.domain.operation import OperationStatus
+from include.ledger.commits import (
+    EffectMoved,
+    MoneyMayHaveMoved,
+    changed,
+    close_operation,
+    latest,
+    may_have_moved,
+    move_effect,
+    transaction_row,
+)
 from include.ledger.database import reading, writing
 from include.ledger.records import Effect, EffectStatus, LegState, StoredTransaction
 from include.ledger.schema import EffectRow, LegRow, NonceRow, OperationRow, TransactionRow
@@ -27,20 +37,15 @@ if TYPE_CHECKING:
     from include.domain.operation import Leg
 
 
+__all__ = ["EffectMoved", "Lease", "LeaseLost", "MoneyMayHaveMoved", "NonceTaken"]
+
+
 class LeaseLost(RuntimeError):
     """Somebody else advances the operation now; nothing was written."""
 
 
 class NonceTaken(RuntimeError):
     """Another effect claimed the nonce first; nothing was written. Sign again with the next one."""
-
-
-class MoneyMayHaveMoved(RuntimeError):
-    """The operation cannot be cancelled: an irreversible effect was sent, or may have been."""
-
-
-class EffectMoved(RuntimeError):
-    """The effect is not in the state it was read in; nothing was written."""
 
 
 class Lease:
@@ -75,7 +80,7 @@ class Lease:
                 .where(OperationRow.id == self.operation_id, OperationRow.fence == self._fence)
                 .values(lease_until=self.now() + self._duration)
             )
-            if _changed(renewed) == 0:
+            if changed(renewed) == 0:
                 msg = f"operation {self.operation_id} is advanced by somebody else"
                 raise LeaseLost(msg)
             yield session
@@ -147,13 +152,23 @@ class Lease:
             effect, EffectStatus.INTENDED, status=EffectStatus.SENT.value, sent_at=self.now(), intent=intent
         )
 
-    def done(self, effect: Effect, reference: str) -> Effect:
-        """Record the proof that the effect happened."""
-        return self._resolve(effect, EffectStatus.DONE, reference=reference)
+    def done(self, effect: Effect, reference: str, *, gas_paid: int | None = None) -> Effect:
+        """Record the proof that the effect happened.
 
-    def not_done(self, effect: Effect, why: str) -> Effect:
-        """Record the proof that the effect did not happen and never will."""
-        return self._resolve(effect, EffectStatus.NOT_DONE, detail=why)
+        :param gas_paid: what its transaction cost, in wei.
+        """
+        return self._resolve(effect, EffectStatus.DONE, reference=reference, gas_paid=gas_paid)
+
+    def not_done(self, effect: Effect, why: str, *, gas_paid: int | None = None) -> Effect:
+        """Record the proof that the effect did not happen and never will.
+
+        :param gas_paid: what its transaction cost all the same, in wei.
+        """
+        return self._resolve(effect, EffectStatus.NOT_DONE, detail=why, gas_paid=gas_paid)
+
+    def paid(self, effect: Effect, gas_paid: int) -> Effect:
+        """Record what the transaction of a resolved effect cost, where it was resolved without knowing."""
+        return self._move(effect, effect.status, gas_paid=gas_paid)
 
     def unknown(self, effect: Effect, why: str) -> Effect:
         """Record that nobody can tell from here whether the effect happened."""
@@ -204,7 +219,7 @@ class Lease:
                     )
                 )
                 session.flush()
-                session.add(_transaction_row(transaction, row.id))
+                session.add(transaction_row(transaction, row.id))
                 return Effect.of(row)
         except IntegrityError as error:
             msg = (
@@ -215,7 +230,7 @@ class Lease:
     def replace_transaction(self, effect: Effect, transaction: StoredTransaction) -> None:
         """Store a further transaction with the effect's nonce, before it is broadcast."""
         with self.fenced() as session:
-            session.add(_transaction_row(transaction, effect.id))
+            session.add(transaction_row(transaction, effect.id))
 
     def transactions(self, effect: Effect) -> Sequence[StoredTransaction]:
         """Return what was signed for an effect, oldest first."""
@@ -319,8 +334,8 @@ class Lease:
             row.started_at = row.started_at or self.now()
             row.done_at = self.now()
             row.waiting_for = row.waiting_since = row.due_at = row.attention = None
-            operation.base_block = _latest(operation.base_block, base_block)
-            operation.ethereum_block = _latest(operation.ethereum_block, ethereum_block)
+            operation.base_block = latest(operation.base_block, base_block)
+            operation.ethereum_block = latest(operation.ethereum_block, ethereum_block)
             following = session.scalars(
                 select(LegRow).where(
                     LegRow.operation_id == self.operation_id, LegRow.position == row.position + 1
@@ -338,80 +353,20 @@ class Lease:
         with reading(self._engine) as session:
             return not may_have_moved(session, self.operation_id)
 
-    def cancel(self, why: str) -> None:
-        """Close the operation and free its asset, as nothing irreversible happened.
+    def cancel(self, why: str, *, undone: Sequence[Effect] = (), base_block: int | None = None) -> None:
+        """Close the operation and free its asset, as nothing irreversible happened or all of it is undone.
 
-        :raises MoneyMayHaveMoved: when that is not certain.
+        :param undone: what happened and is proven to have changed nothing in the end. Every irreversible
+            effect that is done has to be among them, those that undid the others too: nothing is forgotten.
+        :param base_block: the block of the last receipt on Base, where there is one.
+        :raises MoneyMayHaveMoved: when anything else may have happened.
         """
         with self.fenced() as session:
-            if may_have_moved(session, self.operation_id):
+            if may_have_moved(session, self.operation_id, {effect.id for effect in undone}):
                 msg = f"operation {self.operation_id} has moved money, or may have: {why}"
                 raise MoneyMayHaveMoved(msg)
+            for effect in undone:
+                move_effect(session, effect, EffectStatus.DONE, detail=f"undone: {why}")
             operation = session.get_one(OperationRow, self.operation_id)
+            operation.base_block = latest(operation.base_block, base_block)
             close_operation(operation, OperationStatus.CANCELLED, why, self.now())
-
-
-# -- steps of a commit, for whoever has a fenced session ---------------------------------------------------
-
-
-def move_effect(session: Session, effect: Effect, expected: EffectStatus, **values: Any) -> Effect:
-    """Change an effect that is still in the status it was read in.
-
-    :raises EffectMoved: when it is not.
-    """
-    moved = session.execute(
-        update(EffectRow)
-        .where(EffectRow.id == effect.id, EffectRow.status == expected.value)
-        .values(**values)
-    )
-    if _changed(moved) == 0:
-        msg = f"effect {effect.name} of operation {effect.operation_id} is no longer {expected.value}"
-        raise EffectMoved(msg)
-    return Effect.of(session.get_one(EffectRow, effect.id))
-
-
-def may_have_moved(session: Session, operation_id: str) -> bool:
-    """Tell whether an operation has moved money, or may have."""
-    statuses = session.execute(
-        select(EffectRow.status, EffectRow.id, NonceRow.nonce)
-        .outerjoin(NonceRow, NonceRow.effect_id == EffectRow.id)
-        .where(EffectRow.operation_id == operation_id, EffectRow.irreversible.is_(True))
-    )
-    # An intended request was never sent; an intended transaction is signed, and its bytes may be out.
-    return any(
-        status not in (EffectStatus.NOT_DONE.value, EffectStatus.INTENDED.value)
-        or (status == EffectStatus.INTENDED.value and nonce is not None)
-        for status, _, nonce in statuses
-    )
-
-
-def close_operation(operation: OperationRow, status: OperationStatus, outcome: str, at: datetime) -> None:
-    """Close an operation, which frees its asset."""
-    operation.status = status.value
-    operation.closed_at = at
-    operation.outcome = outcome
-
-
-def _transaction_row(transaction: StoredTransaction, effect_id: str) -> TransactionRow:
-    return TransactionRow(
-        hash=transaction.hash,
-        effect_id=effect_id,
-        chain_id=transaction.chain_id,
-        sender=transaction.sender,
-        nonce=transaction.nonce,
-        raw=transaction.raw,
-        gas=transaction.gas,
-        max_fee_per_gas=transaction.max_fee_per_gas,
-        max_priority_fee_per_gas=transaction.max_priority_fee_per_gas,
-        signed_at=transaction.signed_at,
-        signed_at_block=transaction.signed_at_block,
-    )
-
-
-def _latest(one: int | None, other: int | None) -> int | None:
-    return max((block for block in (one, other) if block is not None), default=None)
-
-
-def _changed(result: Any) -> int:
-    rows: CursorResult[Any] = result
-    return rows.rowcount

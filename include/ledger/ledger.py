@@ -5,16 +5,19 @@ from __future__ import annotations
 import uuid
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from include.domain.inventory import Snapshot
-from include.domain.operation import LEGS, OpenOperation, OperationKind, OperationStatus, Settled
+from include.domain.limits import REFUSALS_COUNT_FOR, midnight, moved, refusals
+from include.domain.operation import OpenOperation, OperationKind, OperationStatus, Settled
 from include.domain.plan import Decision
+from include.ledger.commits import changed as rows_changed
 from include.ledger.database import migrate, open_engine, reading, require_current, writing
-from include.ledger.lease import Lease, LeaseLost, _changed
+from include.ledger.lease import Lease, LeaseLost
 from include.ledger.records import Effect, Intervention, LegState, Operation
 from include.ledger.schema import (
     CheckRow,
@@ -27,12 +30,20 @@ from include.ledger.schema import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import timedelta
+    from decimal import Decimal
 
     from sqlalchemy import Engine
+    from sqlalchemy.orm import Session
 
+    from include.domain.limits import DailyLimits
+    from include.domain.operation import Leg
     from include.ledger.records import CheckMode
+
+
+NO_NOTES: Final[Mapping[str, Any]] = MappingProxyType({})
+CLAIM_LOCK: Final = 0x636C61696D  # an arbitrary number for PostgreSQL's advisory lock
 
 
 class AssetClaimed(RuntimeError):
@@ -41,6 +52,10 @@ class AssetClaimed(RuntimeError):
 
 class SnapshotOutdated(RuntimeError):
     """An operation on the asset was closed after the snapshot: the plan rests on old balances."""
+
+
+class DailyLimitReached(RuntimeError):
+    """Together with what was opened today already, the operation would exceed a daily maximum."""
 
 
 class LeaseHeld(RuntimeError):
@@ -167,13 +182,22 @@ class Ledger:
         check_id: str,
         run_id: str,
         taken_at: datetime,
+        daily: DailyLimits | None = None,
+        legs: Sequence[Leg] | None = None,
+        notes: Mapping[str, Any] = NO_NOTES,
+        estimate: Mapping[str, Any] | None = None,
     ) -> Operation:
         """Open an operation, which claims its asset.
 
         :param amount: base units of `decimals` decimals.
         :param taken_at: when the snapshot was taken that the amount rests on.
+        :param daily: the most that may be moved in a day.
+        :param legs: what it consists of, in order; by default the legs that every operation of its kind has.
+        :param notes: what none of its legs must forget, whatever is set by then.
+        :param estimate: what it is expected to cost, as JSON.
         :raises AssetClaimed: when the asset has an open operation.
         :raises SnapshotOutdated: when one was closed since the snapshot.
+        :raises DailyLimitReached: when the day has no room for it.
         """
         row = OperationRow(
             id=self._new_id(),
@@ -185,10 +209,15 @@ class Ledger:
             check_id=check_id,
             run_id=run_id,
             opened_at=self._now(),
+            estimate=None if estimate is None else dict(estimate),
             fence=0,
         )
         try:
             with writing(self.engine) as session:
+                if daily is not None and session.get_bind().dialect.name == "postgresql":
+                    # Claims of different assets share a day's limit, so each waits for the one before to be
+                    # committed. SQLite has one writer at a time anyway.
+                    session.execute(select(func.pg_advisory_xact_lock(CLAIM_LOCK)))
                 session.add(row)
                 session.flush()
                 # Asked after the insert: from here on nobody else can open or close one for this asset.
@@ -200,15 +229,18 @@ class Ledger:
                 if closed_since:
                     msg = f"an operation on {asset} was closed after the snapshot was taken"
                     raise SnapshotOutdated(msg)
+                over = daily and daily.exceeded(asset, _moved(session, midnight(row.opened_at)))
+                if over:
+                    raise DailyLimitReached(over)
                 session.add_all(
                     LegRow(
                         operation_id=row.id,
                         name=leg.value,
                         position=position,
                         amount_in=amount if position == 0 else None,
-                        notes={},
+                        notes=dict(notes),
                     )
-                    for position, leg in enumerate(LEGS[kind])
+                    for position, leg in enumerate(kind.legs if legs is None else legs)
                 )
                 return Operation.of(row)
         except IntegrityError as error:
@@ -227,7 +259,7 @@ class Ledger:
                 )
                 .values(run_id=run_id)
             )
-            return _changed(changed) == 1
+            return rows_changed(changed) == 1
 
     def operation(self, operation_id: str) -> Operation:
         """Return one operation.
@@ -258,9 +290,23 @@ class Ledger:
             for operation in self.operations(only_open=True)
         ]
 
-    def settled(self) -> dict[str, Settled]:
-        """Return when each asset's last operation was closed, and the highest blocks of its receipts."""
+    def moved_since(self, moment: datetime) -> dict[str, Decimal]:
+        """Return, by asset, what the operations opened since a moment move. Cancelled ones do not count."""
         with reading(self.engine) as session:
+            return _moved(session, moment)
+
+    def settled(self) -> dict[str, Settled]:
+        """Return when each asset's last operation was closed, and the highest blocks of its receipts.
+
+        With it, how many of its operations of the last day were cancelled in a row.
+        """
+        with reading(self.engine) as session:
+            lately = session.execute(
+                select(OperationRow.asset, OperationRow.status)
+                .where(OperationRow.closed_at >= self._now() - REFUSALS_COUNT_FOR)
+                .order_by(OperationRow.closed_at.desc())
+            )
+            refused = refusals((asset, OperationStatus(status)) for asset, status in lately)
             rows = session.execute(
                 select(
                     OperationRow.asset,
@@ -273,7 +319,11 @@ class Ledger:
             )
             return {
                 asset: Settled(
-                    asset=asset, at=closed_at, base_block=base_block, ethereum_block=ethereum_block
+                    asset=asset,
+                    at=closed_at,
+                    base_block=base_block,
+                    ethereum_block=ethereum_block,
+                    refusals=refused.get(asset, 0),
                 )
                 for asset, closed_at, base_block, ethereum_block in rows
                 if closed_at is not None
@@ -331,7 +381,7 @@ class Ledger:
                 )
             )
             row = session.get_one(OperationRow, operation_id)
-            if _changed(taken) == 0:
+            if rows_changed(taken) == 0:
                 raise LeaseHeld(operation_id, row.lease_until or now)
             fence = row.fence
         lease = Lease(
@@ -346,6 +396,11 @@ class Ledger:
             yield lease
         finally:
             _release(lease)
+
+
+def _moved(session: Session, since: datetime) -> dict[str, Decimal]:
+    rows = session.scalars(select(OperationRow).where(OperationRow.opened_at >= since))
+    return moved((one.asset, one.quantity, one.status) for one in map(Operation.of, rows))
 
 
 def _release(lease: Lease) -> None:

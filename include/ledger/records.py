@@ -61,7 +61,10 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation. `amount` and `delivered` are base units of `decimals` decimals."""
+    """One operation. `amount` and `delivered` are base units of `decimals` decimals.
+
+    `estimate` is the JSON form of what it was expected to cost, where that was asked.
+    """
 
     id: str
     kind: OperationKind
@@ -77,6 +80,7 @@ class Operation:
     delivered: int | None
     base_block: int | None
     ethereum_block: int | None
+    estimate: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, row: OperationRow) -> Operation:
@@ -119,7 +123,10 @@ class LegState:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """One thing done to the outside world. `reference` is the venue's id or the mined transaction's hash."""
+    """One thing done to the outside world. `reference` is the venue's id or the mined transaction's hash.
+
+    `gas_paid` is what its transaction cost in wei, once that is known.
+    """
 
     id: str
     operation_id: str
@@ -133,6 +140,7 @@ class Effect:
     detail: str | None
     intended_at: datetime
     sent_at: datetime | None
+    gas_paid: int | None = None
 
     @classmethod
     def of(cls, row: EffectRow) -> Effect:

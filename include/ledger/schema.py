@@ -127,6 +127,7 @@ class OperationRow(Base):
     delivered: Mapped[int | None] = mapped_column(BaseUnits)
     base_block: Mapped[int | None]  # of the last receipt: the next snapshot must not be older
     ethereum_block: Mapped[int | None]
+    estimate: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # of its cost
     fence: Mapped[int] = mapped_column(Integer, default=0)
     lease_owner: Mapped[str | None] = mapped_column(String(250))
     lease_until: Mapped[datetime | None]
@@ -178,6 +179,7 @@ class EffectRow(Base):
     intended_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]
     resolved_at: Mapped[datetime | None]
+    gas_paid: Mapped[int | None] = mapped_column(BaseUnits)  # wei, whether it was done or reverted
 
     __table_args__ = (UniqueConstraint("operation_id", "leg", "name", "attempt"),)
 

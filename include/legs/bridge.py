@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from include.book import Network
 from include.domain.amounts import from_base_units, plain
+from include.domain.cost import Speed
 from include.domain.operation import Leg, OperationKind
 from include.ledger.records import EffectStatus
-from include.legs import preflight
+from include.legs import allowances, preflight
 from include.legs.conditions import Attested, Reattested
 from include.legs.leg import REFUSED_POLL, Done, Step, Wait
 from include.legs.sender import Sender, TransactionFailed
@@ -19,14 +20,13 @@ from include.venues.cctp import contracts
 from include.venues.cctp.attestation import fee_for, match
 from include.venues.cctp.checks import ExpectedBurn, MessageMismatch, check_message, is_expired
 from include.venues.cctp.message import BurnMessage, MalformedMessage
-from include.venues.evm import erc20
 from include.venues.evm.errors import Reverted
 
 if TYPE_CHECKING:
     from include.venues.cctp.attestation import AttestedMessage
     from include.venues.evm.types import Call, Receipt
 
-APPROVE, BURN, REATTEST, RECEIVE = "approve", "burn", "reattest", "receive"
+BURN, REATTEST, RECEIVE = "burn", "reattest", "receive"
 FAST, STANDARD = 1000, 2000
 RECEIVE_GAS_FLOOR = 300_000
 """A first mint to an empty wallet costs far more than the usual 160,000, and 200,000 have run out."""
@@ -81,58 +81,21 @@ class Bridge(Step):
         sender = Sender(self, self.source)
         if not sender.is_new(BURN):
             return sender.send(BURN, self._burn_call, irreversible=True)
-        approved = self._approve(sender)
-        if approved is not None:
-            return approved
+        messenger = allowances.messenger(self, self.source)
+        granted = allowances.ensure(
+            self, messenger, before=lambda: preflight.require_way(self.venues, self.operation.kind)
+        )
+        if granted is not None:
+            return granted
         # Where to begin to search, should somebody else deliver the message.
         head = self.venues.chain(self.destination).head().number
         return sender.send(BURN, self._burn_call, irreversible=True, intent={"destination_block": head})
 
-    def _approve(self, sender: Sender) -> Wait | None:
-        """Grant the messenger a standing allowance, once; it burns only what its caller tells it to."""
-        facts = self.venues.facts(self.source)
-        stored = sender.stored(APPROVE)
-        if stored is None or stored.status.is_resolved:
-            if self._allowance() >= self.amount:
-                return None
-            self._require_way()
-        outcome = sender.send(
-            APPROVE,
-            lambda: erc20.approve(facts.usdc, facts.token_messenger, erc20.MAX_UINT256),
-            irreversible=False,
-        )
-        if isinstance(outcome, Wait):
-            return outcome
-        # As of a block that has the approval: a node that lags must not look like one that lost it.
-        block = self.venues.chain(self.source).head().number
-        if block >= outcome.block_number:
-            if self._allowance(block) >= self.amount:
-                return None
-            stored = sender.stored(APPROVE)
-            if stored is not None:
-                self.lease.not_done(stored, f"at block {block} nothing was left of what was granted")
-        return self.pause(
-            self.settings.receipt_poll,
-            f"{self.source} to show the allowance granted in {outcome.transaction_hash}",
-            self.settings.receipt_deadline,
-        )
-
-    def _allowance(self, block: int | None = None) -> int:
-        facts = self.venues.facts(self.source)
-        granted = erc20.allowance(facts.usdc, self.book.signer.address, facts.token_messenger)
-        return erc20.decode_uint(self.venues.chain(self.source).call(granted, block=block))
-
-    def _require_way(self) -> None:
-        preflight.require_gas(self.venues, Network.ETHEREUM, Network.BASE)
-        preflight.require_bridge(self.venues)
-        if self.operation.kind is OperationKind.USDC_BASE_TO_ALPACA:
-            preflight.require_deposit_address(self.venues)
-
     def _burn_call(self) -> Call:
-        self._require_way()
+        preflight.require_way(self.venues, self.operation.kind)
         source, destination = self.venues.facts(self.source), self.venues.facts(self.destination)
         preflight.require_burn_limit(self.venues, self.source, self.amount)
-        fast = self.settings.usdc_speed == "fast"
+        fast = Speed.fixed(self.operation.estimate, self.settings.usdc_speed) is Speed.FAST
         return contracts.deposit_for_burn(
             source.token_messenger,
             amount=self.amount,

@@ -192,3 +192,16 @@ class DepositDecided(Condition):
             and (transfer.is_complete or transfer.is_failed)
             for transfer in venues.alpaca.transfers()
         )
+
+
+@dataclass(frozen=True)
+class OrderDecided(Condition):
+    """Nothing more will be filled of an order at Alpaca, or nobody knows what its status means."""
+
+    name: ClassVar[str] = "order_decided"
+    order_id: str
+
+    def holds(self, venues: Venues) -> bool:
+        """Ask Alpaca for the order."""
+        order = venues.alpaca.order(self.order_id)
+        return order is not None and not order.is_open

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from include.domain.amounts import TOKEN_DECIMALS, USDC_DECIMALS, from_base_units
 from include.domain.operation import Leg, OperationStatus
 from include.ledger.ledger import LeaseHeld
 from include.legs.conditions import Condition, Until
+from include.legs.route import Terms
 from include.venues.errors import OutcomeUnknown, Refused, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+    from decimal import Decimal
 
     from include.book import Book, Venues
     from include.ledger.lease import Lease
@@ -35,18 +38,32 @@ REFUSED_POLL = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
+class InHand:
+    """What a leg left in the wallet on Base, for the next one to take from there.
+
+    :param token: its contract.
+    :param units: how much of it, in the token's own base units.
+    """
+
+    token: str
+    units: int
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """The leg's money has arrived.
 
     :param amount: what arrived, in base units of the operation.
     :param base_block: the block of the last receipt on Base, where there is one; likewise on Ethereum.
     :param proof: the transaction hash or venue's id that a person can look up.
+    :param in_hand: what it arrived as, where that is not the same number of the asset's own tokens.
     """
 
     amount: int
     proof: str
     base_block: int | None = None
     ethereum_block: int | None = None
+    in_hand: InHand | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +127,50 @@ class Step(ABC):
         return self.state.amount_in
 
     @property
+    def quantity(self) -> Decimal:
+        """The same in whole shares or USDC."""
+        return from_base_units(self.amount, self.operation.decimals)
+
+    @property
+    def terms(self) -> Terms:
+        """What the operation was claimed under; for one that is older than such notes, what is set now."""
+        kept = self.notes.get("terms")
+        return Terms.of(self.settings, self.operation.asset) if kept is None else Terms.from_dict(kept)
+
+    @property
+    def legs(self) -> tuple[Leg, ...]:
+        """The legs of this operation, in order."""
+        return tuple(state.name for state in self.book.ledger.legs(self.operation.id))
+
+    @property
+    def in_hand(self) -> InHand:
+        """What this leg takes from the wallet on Base: what the leg before left, else the asset's tokens."""
+        for state in self.book.ledger.legs(self.operation.id):
+            left = state.notes.get("in_hand")
+            if state.position == self.state.position - 1 and left is not None:
+                return InHand(left["token"], left["units"])
+        return InHand(self.terms.token, self.amount * self._finer)
+
+    @property
+    def token_decimals(self) -> int:
+        """The decimals of the asset's contract on Base, and of its wrapper's shares."""
+        return USDC_DECIMALS if self.operation.kind.moves_usdc else TOKEN_DECIMALS
+
+    @property
+    def _finer(self) -> int:
+        return int(10 ** (self.token_decimals - self.operation.decimals))
+
+    def floored(self, units: int) -> int:
+        """Return base units of the asset's contract as base units of the operation, rounded down."""
+        return units // self._finer
+
+    @property
     def notes(self) -> Mapping[str, Any]:
         """What this leg must not forget, as it was on entry."""
         return self.state.notes
 
     @abstractmethod
-    def advance(self) -> Done | Wait:
+    def advance(self) -> Outcome:
         """Do the next thing.
 
         :raises Refused: when it can never be done as planned. The operation is cancelled if no money has left
@@ -191,7 +246,8 @@ def _attempt(step: Step) -> Outcome:
 def _record(step: Step, outcome: Outcome) -> Outcome:
     match outcome:
         case Done():
-            step.lease.note(step.leg, proof=outcome.proof)
+            left = {} if outcome.in_hand is None else {"in_hand": asdict(outcome.in_hand)}
+            step.lease.note(step.leg, proof=outcome.proof, **left)
             step.lease.finish(
                 step.leg,
                 amount_out=outcome.amount,

@@ -10,6 +10,7 @@ from include.book import Network
 from include.domain.amounts import TOKEN_DECIMALS, floor_to, from_base_units, plain, to_base_units
 from include.domain.operation import Leg
 from include.ledger.records import EffectStatus
+from include.legs import allowances, preflight
 from include.legs.conditions import TokenizationDecided, TransactionTrusted
 from include.legs.leg import REFUSED_POLL, Done, Step, Wait
 from include.venues.alpaca.errors import KeyReused
@@ -39,7 +40,12 @@ class Mint(Step):
 
     def advance(self) -> Done | Wait:
         """Do the next thing."""
-        effect = self.lease.effect(self.leg, REQUEST) or self._intend()
+        effect = self.lease.effect(self.leg, REQUEST)
+        if effect is None:
+            waiting = self._prepare_later_legs()
+            if waiting is not None:
+                return waiting
+            effect = self._intend()
         request = self._request(effect)
         if isinstance(request, Wait):
             return request
@@ -55,15 +61,22 @@ class Mint(Step):
             attention=None if request.is_pending else f"request {request.id} is {request.status}",
         )
 
+    def _prepare_later_legs(self) -> Wait | None:
+        """Require gas, and grant allowances, for what is done with the tokens once they are here."""
+        if self.legs[-1] is self.leg:
+            return None
+        preflight.require_gas(self.venues, Network.BASE)
+        return allowances.ensure_later(self)
+
     def _intend(self) -> Effect:
         asset = self.operation.asset
         intent = {
             "symbol": asset,
-            "quantity": plain(self.operation.quantity),
+            "quantity": plain(self.quantity),
             "issuer": self.settings.issuer,
             "network": self.settings.tokenization_network,
             "wallet": self.venues.wallet,
-            "token": self.settings.asset(asset).token,
+            "token": self.terms.token,
             # What the position was, so that after a rejection it can be seen whether the shares are back.
             "position": plain(self._position(asset)),
         }
@@ -182,6 +195,6 @@ class Mint(Step):
                 f"a person, as transaction {request.tx_hash} did not bring all tokens",
                 self.settings.mint_deadline,
                 attention=f"transaction {request.tx_hash} brought {plain(tokens)} of "
-                f"{plain(self.operation.quantity)} {self.operation.asset}",
+                f"{plain(self.quantity)} {self.operation.asset}",
             )
         return Done(amount, request.tx_hash, base_block=receipt.block_number)

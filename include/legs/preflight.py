@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from include.book import Network
 from include.domain.amounts import plain, to_base_units
+from include.domain.operation import OperationKind
 from include.venues.cctp import contracts
 from include.venues.errors import Refused, Unavailable
 
@@ -76,6 +77,42 @@ def require_burn_limit(venues: Venues, network: Network, amount: int) -> None:
     if amount > limit:
         msg = f"one burn on {network} takes at most {limit} base units of USDC and {amount} are to be moved"
         raise NotReady(msg)
+
+
+def require_set(value: str | None, name: str) -> str:
+    """Return a setting that the leg at hand cannot do without.
+
+    :raises NotReady: when it is not set.
+    """
+    if value is None:
+        msg = f"{name} is not set"
+        raise NotReady(msg)
+    return value
+
+
+def require_way(venues: Venues, kind: OperationKind) -> None:
+    """Require that USDC can go its whole way between the chains, and on to Alpaca where it is to end there.
+
+    :raises NotReady: naming what is in the way.
+    """
+    require_gas(venues, Network.ETHEREUM, Network.BASE)
+    require_bridge(venues)
+    if kind is OperationKind.USDC_BASE_TO_ALPACA:
+        require_deposit_address(venues)
+
+
+def require_way_from_base(venues: Venues, kind: OperationKind, amount: int) -> None:
+    """Require that what leaves a vault or a wrapper on Base can go on to Alpaca.
+
+    :param amount: base units of the operation.
+    :raises NotReady: naming what is in the way.
+    """
+    if kind.moves_usdc:
+        require_way(venues, kind)
+        require_burn_limit(venues, Network.BASE, amount)
+    else:
+        require_gas(venues, Network.BASE)
+        require_set(venues.settings.redemption_wallet, "redemption_wallet")
 
 
 def require_whitelisted(venues: Venues, address: str) -> None:

@@ -50,19 +50,16 @@ class Redeem(Step):
             REFUSED_POLL,
             f"a person, as redemption {request.id} is {request.status}",
             self.settings.redemption_deadline,
-            attention=f"{plain(self.operation.quantity)} {self.operation.asset} tokens were sent in "
+            attention=f"{plain(self.quantity)} {self.operation.asset} tokens were sent in "
             f"{receipt.transaction_hash} and request {request.id} is {request.status}",
         )
 
     def _transfer(self) -> Call:
         preflight.require_gas(self.venues, Network.BASE)
-        redemption_wallet = self.settings.redemption_wallet
-        if redemption_wallet is None:
-            msg = "redemption_wallet is not set"
-            raise preflight.NotReady(msg)
-        token = self.settings.asset(self.operation.asset).token
-        amount = to_base_units(self.operation.quantity, TOKEN_DECIMALS)
-        return erc20.transfer(token, redemption_wallet, amount)
+        redemption_wallet = preflight.require_set(self.settings.redemption_wallet, "redemption_wallet")
+        return erc20.transfer(
+            self.terms.token, redemption_wallet, to_base_units(self.quantity, TOKEN_DECIMALS)
+        )
 
     def _seen(self, receipt: Receipt) -> TokenizationRequest | None:
         for request in self.venues.alpaca.tokenization_requests(type="redeem", symbol=self.operation.asset):

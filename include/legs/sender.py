@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from include.book import Network
 from include.ledger.lease import NonceTaken
 from include.ledger.records import EffectStatus, StoredTransaction
 from include.legs.conditions import NonceSpent
@@ -22,7 +23,6 @@ from include.venues.evm.types import Call, Fees, UnsignedTransaction
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from include.book import Network
     from include.ledger.records import Effect
     from include.legs.leg import Step
     from include.venues.evm.types import Receipt
@@ -61,6 +61,7 @@ class Sender:
         irreversible: bool,
         gas_floor: int = GAS_FLOOR,
         intent: Mapping[str, Any] | None = None,
+        after: int = 0,
     ) -> Receipt | Wait:
         """Send a transaction once, and return its receipt when it is deep enough to be trusted.
 
@@ -68,11 +69,15 @@ class Sender:
         :param build: makes the call; asked only when there is nothing stored yet.
         :param irreversible: whether money leaves its venue by it.
         :param intent: facts to keep beside the call.
+        :param after: a block that the node has to show before it is asked to build the call.
         :raises Refused: when the simulation reverts, so that nothing is signed; or when a former attempt
             certainly failed, once, so that the caller can look at the world before it is tried again.
         """
         effect = self.stored(name)
         if effect is None or effect.status is EffectStatus.NOT_DONE:
+            behind = self.behind(after)
+            if behind is not None:
+                return behind
             call = build()
             effect = self._sign(
                 name, call, irreversible=irreversible, gas_floor=gas_floor, intent=intent or {}
@@ -95,6 +100,21 @@ class Sender:
         """Tell whether `send` would sign: there was no attempt yet, or the last one certainly failed."""
         effect = self.stored(name)
         return effect is None or effect.status is EffectStatus.NOT_DONE
+
+    def behind(self, after: int = 0) -> Wait | None:
+        """Wait for a node that does not show our own last receipts: as far as it knows, no money is here.
+
+        :param after: a further block that it has to show.
+        """
+        operation = self.step.operation
+        last = operation.base_block if self.network is Network.BASE else operation.ethereum_block
+        known = max(last or 0, after)
+        if known == 0 or self.step.venues.chain(self.network).head().number >= known:
+            return None
+        settings = self.step.settings
+        return self.step.pause(
+            settings.receipt_poll, f"{self.network} to show block {known}", settings.receipt_deadline
+        )
 
     # -- signing ---------------------------------------------------------------------------------------
 
@@ -222,10 +242,11 @@ class Sender:
 
     def _settle(self, effect: Effect, receipt: Receipt) -> Receipt:
         if not receipt.status:
-            self.step.lease.not_done(effect, f"transaction {receipt.transaction_hash} reverted")
+            why = f"transaction {receipt.transaction_hash} reverted"
+            self.step.lease.not_done(effect, why, gas_paid=receipt.paid)
             msg = f"{effect.name}: transaction {receipt.transaction_hash} reverted"
             raise TransactionFailed(msg)
-        self.step.lease.done(effect, receipt.transaction_hash)
+        self.step.lease.done(effect, receipt.transaction_hash, gas_paid=receipt.paid)
         return receipt
 
     def _receipt_of(self, effect: Effect, transactions: Sequence[StoredTransaction]) -> Receipt | Wait:
@@ -233,6 +254,8 @@ class Sender:
         chain = self.step.venues.chain(self.network)
         receipt = chain.receipt(effect.reference or "")
         if receipt is not None and receipt.status:
+            if effect.gas_paid is None:  # a person adopted it
+                self.step.lease.paid(effect, receipt.paid)
             return receipt
         if effect.reference not in {stored.hash for stored in transactions}:
             # Sent by somebody else, and proven once: what became of our own bytes says nothing about it.

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, ClassVar
 
 from include.book import Network
-from include.domain.amounts import plain, to_base_units
+from include.domain.amounts import plain
 from include.domain.operation import Leg
 from include.ledger.records import EffectStatus
-from include.legs import preflight
+from include.legs import allowances, preflight
 from include.legs.conditions import TransactionTrusted, WithdrawalDecided
 from include.legs.leg import REFUSED_POLL, Done, Step, Wait
+from include.legs.likeness import differences, too_old
 from include.venues.errors import OutcomeUnknown, Refused, Unavailable
 from include.venues.evm import erc20
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from include.venues.alpaca.models import CryptoTransfer
 
 REQUEST = "withdrawal_request"
-CLOCK_SKEW = timedelta(minutes=10)
 
 
 class WithdrawalFailed(Refused):
@@ -40,6 +40,10 @@ class Withdraw(Step):
         """Do the next thing."""
         effect = self.lease.effect(self.leg, REQUEST)
         if effect is None or effect.status is EffectStatus.NOT_DONE:
+            self._require_ready()
+            waiting = allowances.ensure_later(self)
+            if waiting is not None:
+                return waiting
             effect = self._intend()
         if effect.status is EffectStatus.INTENDED:
             effect = self._post(effect)
@@ -50,16 +54,16 @@ class Withdraw(Step):
             effect = self.lease.done(effect, found.id)
         return self._follow(effect)
 
-    def _intend(self) -> Effect:
-        wallet = self.venues.wallet
-        preflight.require_whitelisted(self.venues, wallet)
-        preflight.require_gas(self.venues, Network.ETHEREUM, Network.BASE)
-        preflight.require_bridge(self.venues)
+    def _require_ready(self) -> None:
+        preflight.require_whitelisted(self.venues, self.venues.wallet)
+        preflight.require_way(self.venues, self.operation.kind)
         preflight.require_burn_limit(self.venues, Network.ETHEREUM, self.amount)
+
+    def _intend(self) -> Effect:
         intent = {
-            "amount": plain(self.operation.quantity),
+            "amount": plain(self.quantity),
             "asset": "USDC",
-            "address": wallet,
+            "address": self.venues.wallet,
             "chain": preflight.USDC_CHAIN,
         }
         return self.lease.intend(self.leg, REQUEST, intent, irreversible=True)
@@ -71,7 +75,7 @@ class Withdraw(Step):
         intent = effect.intent
         try:
             transfer = self.venues.alpaca.withdraw(
-                amount=self.operation.quantity,
+                amount=Decimal(intent["amount"]),
                 asset=intent["asset"],
                 address=intent["address"],
                 chain=intent["chain"],
@@ -87,18 +91,10 @@ class Withdraw(Step):
     def _search(self, effect: Effect) -> CryptoTransfer | Wait:
         """Find the transfer of a request whose answer was lost."""
         intent = effect.intent
-        before = set(intent["listed_before"])
-        earliest = (effect.sent_at or effect.intended_at) - CLOCK_SKEW
         fitting = [
             transfer
             for transfer in self.venues.alpaca.transfers()
-            if transfer.is_outgoing
-            and transfer.id not in before
-            and transfer.amount == self.operation.quantity
-            and transfer.asset == intent["asset"]
-            and (transfer.to_address or "").lower() == intent["address"].lower()
-            and transfer.created_at >= earliest
-            and not self.lease.reference_taken(transfer.id)
+            if not unlike(effect, transfer) and not self.lease.reference_taken(transfer.id)
         ]
         if len(fitting) == 1:
             return fitting[0]
@@ -150,12 +146,11 @@ class Withdraw(Step):
                 self.settings.withdrawal_deadline,
             )
         usdc = self.venues.facts(Network.ETHEREUM).usdc
-        asked = to_base_units(self.operation.quantity, self.operation.decimals)
         amounts = [
             transfer.amount
             for transfer in erc20.transfers(receipt, usdc)
             # A payout in bulk can hold a second payment to the same wallet; more than asked is not ours.
-            if transfer.recipient == effect.intent["address"] and transfer.amount <= asked
+            if transfer.recipient == effect.intent["address"] and transfer.amount <= self.amount
         ]
         if not receipt.status or not amounts:
             return self.pause(
@@ -165,3 +160,18 @@ class Withdraw(Step):
                 attention=f"withdrawal {effect.reference} names transaction {tx_hash}, which brought no USDC",
             )
         return Done(max(amounts), tx_hash, ethereum_block=receipt.block_number)
+
+
+def unlike(effect: Effect, transfer: CryptoTransfer) -> list[str]:
+    """Return what makes a transfer at Alpaca another one than a withdrawal request asked for."""
+    intent = effect.intent
+    differs = differences(
+        ("amount", transfer.amount, Decimal(intent["amount"])),
+        ("asset", transfer.asset, intent["asset"]),
+        ("address", (transfer.to_address or "").lower(), intent["address"].lower()),
+    )
+    if not transfer.is_outgoing:
+        differs.append(f"it is {transfer.direction}")
+    if transfer.id in intent.get("listed_before", ()):
+        differs.append("Alpaca listed it before the withdrawal was asked for")
+    return differs + too_old(effect, transfer.created_at)

@@ -117,6 +117,8 @@ def _readable(error: ValidationError) -> list[str]:
     """Write one line a problem: the setting's path, and what is wrong, without the value."""
     lines = []
     for detail in error.errors(include_input=False, include_url=False):
+        if detail["type"] == "default_factory_not_called":
+            continue  # a default that follows from another setting, which is wrong and named already
         path = [str(part) for part in detail["loc"] if part != "[key]"]
         message = detail["msg"].removeprefix("Value error, ")
         if detail["type"] == "extra_forbidden":

@@ -5,19 +5,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from include.domain.amounts import USDC
+from include.domain.amounts import USDC, plain
 from include.domain.imbalance import Threshold
-from include.domain.plan import AssetPolicy, Policy
+from include.domain.limits import DailyLimits
+from include.domain.policy import AssetPolicy, Policy
 from include.profiles import PROFILES, Profile, ProfileName
-from include.settings.checks import BROKER, problems
+from include.settings.asset import Asset
+from include.settings.checks import BROKER, problems, smallest_usdc
 from include.settings.types import (
     Address,
     Duration,
@@ -28,11 +29,12 @@ from include.settings.types import (
     Symbol,
     Table,
     Url,
-    VaultId,
+    VaultIds,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
 
 _CONFIG: Final = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
 
@@ -48,37 +50,26 @@ class AssetSettings(BaseModel):
     enabled: bool = Field(True, description="Whether operations of this asset may be started.")
     target_ratio: Ratio | None = Field(None, description="Instead of `rebalancing_target_ratio`.")
     deviation: NonNegative | None = Field(None, description="Instead of `rebalancing_deviation`.")
+    stop_deviation: NonNegative | None = Field(None, description="Instead of `stop_deviation` of all assets.")
     minimum: NonNegative | None = Field(None, description="Smallest amount moved at once, in shares or USDC.")
-    maximum: Positive | None = Field(None, description="Largest amount moved at once, in shares or USDC.")
-    vault: VaultId | None = Field(None, description="Raindex vault that holds it on Base. Not supported yet.")
+    maximum: Positive | None = Field(
+        None,
+        description="Largest amount moved at once, in shares or USDC; cut to `equity_cap` or `usdc_cap`.",
+    )
+    daily_maximum: Positive | None = Field(
+        None, description="Most of this asset that is moved in a day (UTC), in shares or USDC."
+    )
+    vaults: VaultIds = Field(
+        (),
+        description="Raindex vaults that hold it on Base. The first is where it is deposited and withdrawn.",
+    )
     wrapper: Address | None = Field(
-        None, description="ERC-4626 wrapper whose shares are traded. Not supported yet."
+        None, description="ERC-4626 wrapper of the token, whose shares are traded. Equities only."
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Asset:
-    """One asset with every default filled in.
-
-    :param token: its contract on Base; for USDC the profile's.
-    :param minimum: in shares (equity) or USDC; smaller moves are not started.
-    :param maximum: in the same unit; larger ones are cut to it. None is no limit.
-    """
-
-    symbol: str
-    token: str
-    enabled: bool
-    target_ratio: Decimal
-    deviation: Decimal
-    minimum: Decimal
-    maximum: Decimal | None
-    vault: str | None
-    wrapper: str | None
-
-    @property
-    def is_usdc(self) -> bool:
-        """Tell USDC from the equities."""
-        return self.symbol == USDC
+def _smallest_usdc(given: dict[str, Any]) -> Decimal:
+    return smallest_usdc(given.get("dollars", "usdc"))
 
 
 class Settings(BaseModel):
@@ -100,10 +91,22 @@ class Settings(BaseModel):
     rebalancing_deviation: NonNegative = Field(
         Decimal("0.3"), description="How far the share may be from the target before something is moved."
     )
+    stop_deviation: NonNegative = Field(
+        Decimal(0),
+        description="How far from the target a move stops, less than the deviation. 0 moves all the way.",
+    )
     broker: str = Field(BROKER, description="The offchain venue. Rebalancing works with `alpaca` only.")
     profile: ProfileName = Field(
         "mainnet",
         description="`mainnet`, or `testnet` for Sepolia, Base Sepolia and the Alpaca Broker sandbox.",
+    )
+
+    dollars: Literal["usdc", "usd"] = Field(
+        "usdc",
+        description="What the dollars at Alpaca are: `usdc`, or `usd`, which is bought and sold for USDC.",
+    )
+    cash_reserve: NonNegative = Field(
+        Decimal(0), description="Withdrawable cash at Alpaca that is never moved. With `dollars` `usd` only."
     )
 
     # The assets.
@@ -117,15 +120,54 @@ class Settings(BaseModel):
         Decimal("0.01"), description="Smallest number of shares moved at once, so that dust is left alone."
     )
     equity_maximum: Positive | None = Field(None, description="Largest number of shares moved at once.")
+    equity_cap: Positive | None = Field(
+        None, description="Shares moved at once that nothing set for a single asset exceeds."
+    )
+    equity_daily_maximum: Positive | None = Field(
+        None, description="Most shares that are moved in a day (UTC), those of all equities together."
+    )
     usdc_minimum: NonNegative = Field(
-        Decimal(51), description="Smallest amount of USDC moved at once. Alpaca withdraws no less than 50."
+        default_factory=_smallest_usdc,
+        description="Smallest amount of USDC moved at once. Unset, the least that Alpaca lets out, with room "
+        "for fees: 51, or 53 with `dollars` `usd`. It must not be less.",
     )
     usdc_maximum: Positive | None = Field(None, description="Largest amount of USDC moved at once.")
+    usdc_cap: Positive | None = Field(
+        None, description="USDC moved at once that nothing set for a single asset exceeds."
+    )
+    usdc_daily_maximum: Positive | None = Field(
+        None, description="Most USDC that is moved in a day (UTC), both directions together."
+    )
     max_open_operations: int | None = Field(
         None, ge=1, description="How many operations may be open at once. Unset, one for each asset."
     )
     max_snapshot_age: Duration = Field(
         timedelta(seconds=60), gt=timedelta(0), description="Older balances are not acted upon."
+    )
+    settle_cooldown: Duration = Field(
+        timedelta(0),
+        ge=timedelta(0),
+        description="How long an asset rests after an operation of it has moved money.",
+    )
+    refusal_cooldown: Duration = Field(
+        timedelta(minutes=5),
+        ge=timedelta(0),
+        le=timedelta(hours=1),
+        description="How long an asset rests after an operation of it was cancelled. Each further one "
+        "in a row doubles it, up to an hour.",
+    )
+    gate_url: Url | None = Field(
+        None,
+        description="Asked whether an equity is frozen before it is moved. Never shown. See `limits.md`.",
+    )
+    gate_timeout: Duration = Field(
+        timedelta(seconds=3),
+        gt=timedelta(0),
+        le=timedelta(seconds=30),
+        description="How long the gate may take to answer.",
+    )
+    gate_silence: Literal["skip", "proceed"] = Field(
+        "skip", description="What is done with an equity when the gate gives no answer."
     )
 
     # Places on the chains.
@@ -138,7 +180,12 @@ class Settings(BaseModel):
     )
     orderbook: Address | None = Field(
         None,
-        description="Raindex OrderBook (V6) on Base that holds the vaults. Not supported yet.",
+        description="Raindex OrderBook on Base that holds the vaults. Required where an asset has vaults.",
+    )
+    orderbook_version: Literal["v6", "v5"] = Field("v6", description="Version of the OrderBook.")
+    stray_tokens: Literal["report", "deposit"] = Field(
+        "report",
+        description="What is done with tokens that lie in the wallet although their asset has vaults.",
     )
     ethereum_rpc_url: Url | None = Field(
         None,
@@ -167,13 +214,30 @@ class Settings(BaseModel):
     tokenization_network: str = Field(
         "base", min_length=1, description="Chain of the tokens, as Alpaca names it."
     )
-    usdc_speed: Literal["fast", "standard"] = Field(
+    usdc_speed: Literal["fast", "standard", "auto"] = Field(
         "fast",
-        description="CCTP transfer: `fast` takes seconds and a fee, `standard` 15 to 35 minutes and none.",
+        description="CCTP transfer: `fast` takes seconds and a fee, `standard` 15 to 35 minutes and none, "
+        "and `auto` chooses for each transfer.",
     )
     cctp_fee_headroom: NonNegative = Field(
         Decimal("0.2"),
         description="How much more than today's fast fee is offered, as a part of it (0.2 is 20 %).",
+    )
+    cost_budget_bps: Positive | None = Field(
+        None,
+        description="What a move of USDC may cost, in hundredths of a percent of it. Unset, anything. See "
+        "`costs.md`.",
+    )
+    cost_patience: Duration = Field(
+        timedelta(hours=1),
+        gt=timedelta(0),
+        description="The budget doubles each time an operation has waited this long for it.",
+    )
+    eth_price_usd: Positive | None = Field(
+        None, description="Dollars for one ETH, to count gas with. This or `eth_price_feed`, not both."
+    )
+    eth_price_feed: Address | None = Field(
+        None, description="Chainlink aggregator on Base that tells the dollars for one ETH."
     )
 
     # Waiting: how often a trigger looks, and when a person is asked.
@@ -195,6 +259,12 @@ class Settings(BaseModel):
     )
     deposit_poll: Poll = Field(timedelta(seconds=15), description="Between two looks at a deposit at Alpaca.")
     deposit_deadline: Duration = Field(timedelta(hours=1), description="When an uncredited deposit is late.")
+    conversion_poll: Poll = Field(
+        timedelta(seconds=2), description="Between two looks at a conversion of USDC and dollars at Alpaca."
+    )
+    conversion_deadline: Duration = Field(
+        timedelta(minutes=5), description="When what is left of a conversion is cancelled."
+    )
     receipt_poll: Poll = Field(timedelta(seconds=2), description="Between two looks at a transaction.")
     receipt_deadline: Duration = Field(
         timedelta(minutes=10), description="When an unmined transaction is late."
@@ -260,16 +330,20 @@ class Settings(BaseModel):
         own = self.assets.get(symbol) or AssetSettings()
         usdc = symbol == USDC
         minimum = self.usdc_minimum if usdc else self.equity_minimum
-        maximum = self.usdc_maximum if usdc else self.equity_maximum
+        cap = self.usdc_cap if usdc else self.equity_cap
+        maximum = own.maximum or (self.usdc_maximum if usdc else self.equity_maximum)
         return Asset(
             symbol=symbol,
             token=self.chains.base.usdc if usdc else self.tokens[symbol],
             enabled=own.enabled,
             target_ratio=self.rebalancing_target_ratio if own.target_ratio is None else own.target_ratio,
             deviation=self.rebalancing_deviation if own.deviation is None else own.deviation,
+            stop_deviation=self.stop_deviation if own.stop_deviation is None else own.stop_deviation,
             minimum=minimum if own.minimum is None else own.minimum,
-            maximum=maximum if own.maximum is None else own.maximum,
-            vault=own.vault,
+            maximum=min((one for one in (maximum, cap) if one is not None), default=None),
+            cap=cap,
+            daily_maximum=own.daily_maximum,
+            vaults=own.vaults,
             wrapper=own.wrapper,
         )
 
@@ -286,21 +360,33 @@ class Settings(BaseModel):
         :param selected: the only assets this run may move; None for all.
         :raises ValueError: an asset is selected that is not among `symbols`.
         """
-        assets = {
-            asset.symbol: AssetPolicy(
-                threshold=Threshold(asset.target_ratio, asset.deviation),
-                minimum=asset.minimum,
-                maximum=asset.maximum,
-                enabled=asset.enabled,
-            )
-            for asset in self.watched()
-        }
+        watched = list(self.watched())
         return Policy(
-            assets=assets,
+            assets={asset.symbol: self._asset_policy(asset) for asset in watched},
             enabled=self.rebalancing_enabled,
             may_start=may_start,
             max_snapshot_age=self.max_snapshot_age,
             selected=selected,
             dry_run=dry_run,
             max_open_operations=self.max_open_operations,
+            daily=DailyLimits(
+                {asset.symbol: asset.daily_maximum for asset in watched if asset.daily_maximum is not None},
+                equity=self.equity_daily_maximum,
+                usdc=self.usdc_daily_maximum,
+            ),
+            settle_cooldown=self.settle_cooldown,
+            refusal_cooldown=self.refusal_cooldown,
+        )
+
+    def _asset_policy(self, asset: Asset) -> AssetPolicy:
+        free = "withdrawable cash"
+        if self.cash_reserve:
+            free += f" less a reserve of {plain(self.cash_reserve)}"
+        return AssetPolicy(
+            threshold=Threshold(asset.target_ratio, asset.deviation, asset.stop_deviation),
+            minimum=asset.minimum,
+            maximum=None if asset.maximum == asset.cap else asset.maximum,
+            enabled=asset.enabled,
+            cap=asset.cap,
+            free_offchain=free if asset.is_usdc and self.dollars == "usd" else "",
         )

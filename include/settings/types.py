@@ -15,9 +15,10 @@ from urllib.parse import urlsplit
 from eth_utils.address import is_checksum_address, to_checksum_address
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
+from include.domain.inventory import SYMBOL
+
 _HEX_ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
 _HEX_WORD: Final = re.compile(r"0x[0-9a-fA-F]{64}")
-_SYMBOL: Final = re.compile(r"[A-Z][A-Z0-9]{0,9}(\.[A-Z]{1,2})?")
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)?")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -43,9 +44,16 @@ def _vault_id(value: str) -> str:
     return value.lower()
 
 
+def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
+    for place, value in enumerate(values):
+        if value in values[:place]:
+            raise ValueError(f"names {value} twice")
+    return values
+
+
 def _symbol(value: str) -> str:
     symbol = value.strip().upper()
-    if not _SYMBOL.fullmatch(symbol):
+    if not SYMBOL.fullmatch(symbol):
         raise ValueError("is not an asset symbol such as AAPL or BRK.B")
     return symbol
 
@@ -113,6 +121,7 @@ def _decimal(value: object) -> object:
 
 Address: TypeAlias = Annotated[str, AfterValidator(_address)]
 VaultId: TypeAlias = Annotated[str, AfterValidator(_vault_id)]
+VaultIds: TypeAlias = Annotated[tuple[VaultId, ...], AfterValidator(_distinct)]
 Symbol: TypeAlias = Annotated[str, AfterValidator(_symbol)]
 Duration: TypeAlias = Annotated[timedelta, BeforeValidator(_duration)]
 Poll: TypeAlias = Annotated[Duration, Field(ge=timedelta(milliseconds=100))]

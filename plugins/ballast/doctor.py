@@ -13,7 +13,7 @@ from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowFailException
 
 from ballast.hooks import AlpacaHook, CircleHook, ConnectionIncomplete, EvmHook, LedgerHook
-from ballast.switch import SWITCH
+from ballast.switch import HOLD, SWITCH
 from include.settings import SettingsError, load_settings
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def examine() -> list[Finding]:
         settings = load_settings()
     except SettingsError as error:
         return [SETTINGS.finding(failure(problem)) for problem in error.problems]
-    found = [*_settings(settings), _switch()]
+    found = [*_settings(settings), _switch(), _hold(settings)]
     with ExitStack() as stack:
         subject = _open(settings, found, stack)
         return found + every.examine(subject)
@@ -168,6 +168,27 @@ def _switch() -> Finding:
     return ABOUT.finding(found)
 
 
+def _hold(settings: Settings) -> Finding:
+    from airflow.sdk import Variable
+
+    from include.doctor.airflow import HOLD as ABOUT
+    from include.doctor.check import failure, ok, warning
+    from include.domain.limits import Hold
+
+    hold = Hold.read(Variable.get(HOLD, default=None))
+    unknown = hold.assets.difference(settings.symbols)
+    if hold.everything is not None:
+        found = failure(f"{hold.everything}: nothing is begun")
+    elif unknown:
+        found = warning(f"{HOLD} names {', '.join(sorted(unknown))}, which is in no setting")
+    elif hold.assets:
+        text = f"{', '.join(sorted(hold.assets))}: nothing is begun for what is held"
+        found = warning(text, f"Take it out of {HOLD} when operations may begin.")
+    else:
+        found = ok("nothing is held")
+    return ABOUT.finding(found)
+
+
 def _open(settings: Settings, found: list[Finding], stack: ExitStack) -> Subject:
     """Open what can be opened, and find what cannot; the stack closes it."""
     from include.doctor import Subject
@@ -202,10 +223,11 @@ def _try(found: list[Finding], secrets: list[str], conn_id: str, opening: Callab
     """Return what a Connection opens, and say that it is complete; or say what is wrong with it."""
     from include.doctor.airflow import CONNECTION
     from include.doctor.check import failure, ok
+    from include.venues.errors import VenueError
 
     try:
         opened = opening()
-    except ConnectionIncomplete as error:
+    except (ConnectionIncomplete, VenueError) as error:  # what signs may be elsewhere, and not answer
         text = str(error)
         for secret in secrets:
             text = text.replace(secret, "***")

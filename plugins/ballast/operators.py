@@ -12,10 +12,10 @@ from airflow.sdk import BaseOperator, BaseOperatorLink
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from ballast import progress
-from ballast.hooks import open_book
+from ballast.hooks import open_book, open_ledger
 from ballast.switch import SWITCH, read_switch
 from ballast.triggers import ConditionTrigger, SwitchTrigger
-from include.domain.operation import Leg, OperationKind, OperationStatus
+from include.domain.operation import LEGS, Leg, OperationKind, OperationStatus
 from include.settings import load_settings
 
 if TYPE_CHECKING:
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
 
     from include.book import Book
-    from include.legs.leg import Closed, Done, Outcome, Wait
+    from include.ledger.ledger import Ledger
+    from include.legs.leg import Closed, Outcome, Wait
     from include.profiles import Chain, Profile
+    from include.settings import Settings
 
 HALT_POLL: Final = timedelta(seconds=5)
 LOST_POLL: Final = timedelta(seconds=3)
@@ -50,13 +52,18 @@ class TransactionLink(BaseOperatorLink):
 
 
 class LegOperator(BaseOperator):
-    """Pushes one leg of one operation until its money has arrived.
+    """Pushes one leg of one operation until its money has arrived, and any earlier one that is not done.
+
+    Which legs an operation has was fixed when it was claimed, perhaps under other settings than those that
+    this task was made from. So a leg without a task is pushed by the next task, the last task pushes all that
+    is left, and a task whose leg the operation does not have returns at once.
 
     Entering, trying again and waking up are the same: ask the ledger and the world, do the next thing. While
     the leg waits for something far, the task is deferred and holds no worker. There is nothing to undo when a
     task is killed, so there is no `on_kill`: what was sent is in the ledger, and whoever comes next goes on.
 
     :param operation: the JSON form of an `include.claim.Assignment`.
+    :param last: whether no task comes after this one.
     """
 
     leg: ClassVar[Leg]
@@ -64,9 +71,10 @@ class LegOperator(BaseOperator):
     operator_extra_links = (TransactionLink(),)
     ui_color = "#e8f0fb"
 
-    def __init__(self, *, operation: Mapping[str, str], **kwargs: Any) -> None:
+    def __init__(self, *, operation: Mapping[str, str], last: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.operation = operation
+        self.last = last
         self.transaction_url = ""
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -87,11 +95,26 @@ class LegOperator(BaseOperator):
 
     def _push(self, context: Context) -> dict[str, Any]:
         settings = load_settings()
+        with open_ledger(settings) as ledger:
+            due = self._due(ledger)
+            if not due:  # without opening a venue, which costs more than everything else here
+                progress.show(ledger, [self.operation["asset"]])
+                return self._result(ledger, settings)
         with open_book(settings) as book:
-            return self._until_done(book, self._owner(context))
+            owner = self._owner(context)
+            for leg in due:
+                self._until_done(book, leg, owner)
+            return self._result(book.ledger, settings)
 
-    def _until_done(self, book: Book, owner: str) -> dict[str, Any]:
-        """Advance until the leg is done; leaves by an exception where it is deferred, skipped or failed."""
+    def _due(self, ledger: Ledger) -> list[Leg]:
+        """Return the legs of the operation that this task has to push, in order."""
+        order = LEGS[ledger.operation(self.operation["operation_id"]).kind]
+        end = len(order) if self.last else order.index(self.leg) + 1
+        states = ledger.legs(self.operation["operation_id"])
+        return [state.name for state in states if not state.is_done and state.name in order[:end]]
+
+    def _until_done(self, book: Book, leg: Leg, owner: str) -> None:
+        """Advance until a leg is done; leaves by an exception where it is deferred, skipped or failed."""
         from include.check import Switch
         from include.legs.leg import Done, Wait
 
@@ -99,10 +122,10 @@ class LegOperator(BaseOperator):
         while True:
             if read_switch() is Switch.HALT:
                 self._defer_until_resumed(book)
-            outcome = self._step(book, owner)
+            outcome = self._step(book, leg, owner)
             progress.show(book.ledger, [self.operation["asset"]])
             if isinstance(outcome, Done):
-                return self._done(book, outcome)
+                return
             if not isinstance(outcome, Wait):
                 raise self._closed(outcome)
             if self._is_news(outcome):
@@ -110,7 +133,7 @@ class LegOperator(BaseOperator):
             if not patience.spend_on(outcome):
                 self._defer(book, outcome)
 
-    def _step(self, book: Book, owner: str) -> Outcome:
+    def _step(self, book: Book, leg: Leg, owner: str) -> Outcome:
         """Advance once."""
         from include.ledger.lease import LeaseLost
         from include.legs.conditions import Until
@@ -118,7 +141,7 @@ class LegOperator(BaseOperator):
         from include.legs.registry import STEPS
 
         try:
-            return advance(book, self.operation["operation_id"], STEPS[self.leg], owner)
+            return advance(book, self.operation["operation_id"], STEPS[leg], owner)
         except LeaseLost as lost:
             self.log.warning("%s", lost)
             until = Until.at(book.venues.now() + LOST_POLL)
@@ -160,16 +183,23 @@ class LegOperator(BaseOperator):
             method_name="resume",
         )
 
-    def _done(self, book: Book, done: Done) -> dict[str, Any]:
+    def _result(self, ledger: Ledger, settings: Settings) -> dict[str, Any]:
+        """Return what became of this task's own leg."""
         from include.domain.amounts import from_base_units, plain
 
-        operation = book.ledger.operation(self.operation["operation_id"])
-        amount = plain(from_base_units(done.amount, operation.decimals))
-        if done.proof.startswith("0x"):
-            chain = explorer(book.settings.chains, self.leg, operation.kind)
-            self.transaction_url = chain.transaction_url(done.proof)
-        self.log.info("%s: %s is done, %s arrived: %s", self.operation["label"], self.leg, amount, done.proof)
-        return {"operation": operation.id, "asset": operation.asset, "amount": amount, "proof": done.proof}
+        operation, label = ledger.operation(self.operation["operation_id"]), self.operation["label"]
+        found = {"operation": operation.id, "asset": operation.asset}
+        state = next((state for state in ledger.legs(operation.id) if state.name is self.leg), None)
+        if state is None:
+            self.log.info("%s: this operation has no leg %s", label, self.leg)
+            return {**found, "nothing_to_do": f"this operation has no leg {self.leg}"}
+        amount = plain(from_base_units(state.amount_out or 0, operation.decimals))
+        proof = str(state.notes.get("proof", ""))
+        if proof.startswith("0x"):
+            chain = explorer(settings.chains, self.leg, operation.kind)
+            self.transaction_url = chain.transaction_url(proof)
+        self.log.info("%s: %s is done, %s arrived: %s", label, self.leg, amount, proof)
+        return {**found, "amount": amount, "proof": proof}
 
     def _closed(self, closed: Closed) -> AirflowFailException | AirflowSkipException:
         """Return how a task ends that has nothing left to push: failed if the operation was cancelled."""
@@ -225,9 +255,8 @@ class _Patience:
 
 def explorer(profile: Profile, leg: Leg, kind: OperationKind) -> Chain:
     """Return the chain that the transaction proving a leg is on."""
-    on_base = leg in (Leg.MINT, Leg.REDEEM) or (
-        leg is Leg.BRIDGE and kind is OperationKind.USDC_ALPACA_TO_BASE
-    )
+    crosses_to_base = kind is OperationKind.USDC_ALPACA_TO_BASE
+    on_base = crosses_to_base if leg is Leg.BRIDGE else leg not in (Leg.WITHDRAW, Leg.DEPOSIT)
     return profile.base if on_base else profile.ethereum
 
 
@@ -261,6 +290,36 @@ class AlpacaDepositOperator(LegOperator):
     leg = Leg.DEPOSIT
 
 
+class VaultWithdrawOperator(LegOperator):
+    """Tokens or USDC leave Raindex vaults for the wallet on Base."""
+
+    leg = Leg.VAULT_WITHDRAW
+
+
+class VaultDepositOperator(LegOperator):
+    """Tokens or USDC in the wallet on Base go into the primary Raindex vault."""
+
+    leg = Leg.VAULT_DEPOSIT
+
+
+class WrapOperator(LegOperator):
+    """Tokens in the wallet become shares of their ERC-4626 wrapper."""
+
+    leg = Leg.WRAP
+
+
+class UnwrapOperator(LegOperator):
+    """Shares of an ERC-4626 wrapper become the tokens inside."""
+
+    leg = Leg.UNWRAP
+
+
+class AlpacaConvertOperator(LegOperator):
+    """Dollars at Alpaca become USDC there, or USDC becomes dollars."""
+
+    leg = Leg.CONVERT
+
+
 OPERATORS: Final[Mapping[Leg, type[LegOperator]]] = {
     operator.leg: operator
     for operator in (
@@ -269,6 +328,11 @@ OPERATORS: Final[Mapping[Leg, type[LegOperator]]] = {
         AlpacaWithdrawOperator,
         CctpBridgeOperator,
         AlpacaDepositOperator,
+        VaultWithdrawOperator,
+        VaultDepositOperator,
+        WrapOperator,
+        UnwrapOperator,
+        AlpacaConvertOperator,
     )
 }
 """Which operator pushes which leg."""

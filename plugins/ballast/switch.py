@@ -1,4 +1,4 @@
-"""The switch that people steer the running system with."""
+"""The Variables that people steer the running system with: the switch and the hold list."""
 
 # ruff: noqa: PLC0415 - what is heavy is imported where it is used: every task's process reads this file
 
@@ -12,10 +12,16 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 
 if TYPE_CHECKING:
     from include.check import Switch
+    from include.domain.limits import Hold
 
 log = logging.getLogger(__name__)
 
 SWITCH: Final = "rebalancing_switch"
+HOLD: Final = "rebalancing_hold"
+
+
+class _Unreadable(Exception):
+    """A Variable is there, or may be, and cannot be read."""
 
 
 def read_switch() -> Switch:
@@ -26,14 +32,56 @@ def read_switch() -> Switch:
     """
     from include.check import Switch
 
-    value = Variable.get(SWITCH, default=None)
-    if value is not None:
-        return Switch.read(value)
     try:
-        unreadable = SWITCH in list(Variable.keys(prefix=SWITCH))
+        return Switch.read(_value(SWITCH))
+    except _Unreadable:
+        log.error("the Airflow Variable %s could not be read: nothing goes on until it can", SWITCH)
+        return Switch.HALT
+
+
+def read_hold() -> Hold:
+    """Read the Airflow Variable `rebalancing_hold`: the assets that no operation is begun for.
+
+    Missing or empty holds nothing. What is not a list of symbols, or cannot be read, holds everything.
+    """
+    from include.domain.limits import Hold
+
+    try:
+        hold = Hold.read(_value(HOLD))
+    except _Unreadable:
+        hold = Hold(everything=f"the Airflow Variable {HOLD} could not be read, so everything is held")
+    if hold.everything is not None:
+        log.error("no operation is begun: %s", hold.everything)
+    return hold
+
+
+def trip() -> None:
+    """Turn the switch from run to drain, because a limit is reached. Any other position is left as it is."""
+    from include.check import Switch
+
+    if read_switch() is not Switch.RUN:
+        return
+    try:
+        Variable.set(SWITCH, Switch.DRAIN.value)
+    except AirflowRuntimeError as error:
+        log.error("the Airflow Variable %s could not be set to drain: %s", SWITCH, error)
+        return
+    if read_switch() is Switch.RUN:
+        log.error("%s still says run: it is set elsewhere, as in AIRFLOW_VAR_%s", SWITCH, SWITCH.upper())
+
+
+def _value(name: str) -> str | None:
+    """Read a Variable, and tell one that is missing from one that could not be asked for.
+
+    :raises _Unreadable: when it is there, or Airflow cannot tell, and has no value.
+    """
+    value: str | None = Variable.get(name, default=None)
+    if value is not None:
+        return value
+    try:
+        there = name in list(Variable.keys(prefix=name))
     except AirflowRuntimeError:
-        unreadable = True
-    if not unreadable:
-        return Switch.read(None)
-    log.error("the Airflow Variable %s could not be read: nothing goes on until it can", SWITCH)
-    return Switch.HALT
+        there = True
+    if there:
+        raise _Unreadable(name)
+    return None

@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError, AirflowSkipException
 
 from ballast import progress
 from ballast.hooks import missing_for_observing, open_ledger, open_venues
-from ballast.switch import read_switch
+from ballast.switch import SWITCH, read_hold, read_switch, trip
 from include.domain.operation import OperationKind
 from include.settings import load_settings
 
@@ -42,6 +42,7 @@ def check() -> dict[str, Any]:
         kinds = {operation.kind.value for operation in ledger.open_operations()}
     for decision in checked.decisions:
         log.info("%s: %s - %s", decision.asset, decision.reason.value, decision.detail)
+    _trip(checked)
     kinds |= {decision.operation.kind.value for decision in checked.decisions if decision.operation}
     return {
         "check": checked.id,
@@ -80,6 +81,7 @@ def claim(kind: str, checked: Mapping[str, Any]) -> list[dict[str, str]]:
             check_id=checked["check"],
             run_id=str(context["run_id"]),
             switch=read_switch(),
+            hold=read_hold(),
             is_running=lambda run_id: is_running(context, run_id),
             now=utc_now(),
         )
@@ -129,9 +131,30 @@ def _look(settings: Settings, ledger: Ledger, context: Context) -> Checked:
         dry_run=bool(params["dry_run"]),
         selected=frozenset(params["assets"]) or None,
     )
+    hold = read_hold()
+    if unknown := hold.assets.difference(settings.symbols):
+        log.warning("held, but not among the assets of the settings: %s", ", ".join(sorted(unknown)))
     with open_venues(settings) as venues:
         progress.restore(ledger)
-        return look(venues, ledger, run, read_switch())
+        return look(venues, ledger, run, read_switch(), hold=hold)
+
+
+def _trip(checked: Checked) -> None:
+    """Turn the switch to drain if a day's limit is reached in a run that may move money, and say which."""
+    from include.domain.decision import Reason
+    from include.ledger.records import CheckMode
+
+    reached = [one for one in checked.decisions if one.reason is Reason.OVER_DAILY_LIMIT]
+    if not reached or checked.mode is not CheckMode.LIVE:
+        return
+    for decision in reached:
+        log.error(
+            "a daily maximum is reached, so %s is turned to drain. %s: %s",
+            SWITCH,
+            decision.asset,
+            decision.detail,
+        )
+    trip()
 
 
 def _replay(settings: Settings, ledger: Ledger, context: Context) -> Checked:

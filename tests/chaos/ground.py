@@ -15,7 +15,7 @@ from include.ledger.ledger import Ledger
 from include.sandbox.alpaca.settings import Latencies
 from include.sandbox.attestation_rules import AttestationSettings
 from include.sandbox.chains import BASE_DOMAIN, ETHEREUM_DOMAIN
-from include.sandbox.scenario import Holding, Scenario, Shift, Side
+from include.sandbox.scenario import Holding, Scenario, Shift, Side, vault_id
 from include.sandbox.world import ACCOUNT_ID, KEY_ID, SECRET, World
 from tests.chaos.worker import PATIENCE_SECONDS, Job, Report, work
 
@@ -39,11 +39,16 @@ LATENCIES = Latencies(
 )
 ATTESTATION = AttestationSettings(fast_latency={ETHEREUM_DOMAIN: 0.2, BASE_DOMAIN: 0.2})
 BALANCED = Scenario(
-    stocks={"AAPL": Holding(Decimal(50), Decimal(50))}, usdc=Holding(Decimal(5000), Decimal(5000))
+    stocks={"AAPL": Holding(Decimal(70), Decimal(30))},
+    usdc=Holding(Decimal(5000), Decimal(5000)),
+    # A wrapper and vaults, so that an operation has every leg that there is for it.
+    vaults={"AAPL": (vault_id(1), vault_id(2)), "USDC": (vault_id(3),)},
+    wrapped={"AAPL": Decimal("1.25")},
 )
 IMBALANCES = {
-    OperationKind.MINT: Shift("AAPL", Decimal(31), Side.ONCHAIN),
-    OperationKind.REDEMPTION: Shift("AAPL", Decimal(31), Side.OFFCHAIN),
+    OperationKind.MINT: Shift("AAPL", Decimal(21), Side.ONCHAIN),
+    # Into the second vault, so that the redemption takes from both.
+    OperationKind.REDEMPTION: Shift("AAPL", Decimal(60), Side.OFFCHAIN, vault=1),
     OperationKind.USDC_ALPACA_TO_BASE: Shift("USDC", Decimal(4000), Side.ONCHAIN),
     OperationKind.USDC_BASE_TO_ALPACA: Shift("USDC", Decimal(4000), Side.OFFCHAIN),
 }

@@ -157,7 +157,7 @@ def _run(job: Job, book: Book, recorder: Recorder, report: Report) -> None:
         # Beside another process: push the same operations, whoever's they are.
         ids = [operation.id for operation in book.ledger.operations(only_open=True)]
     for operation_id in ids:
-        for leg in kind.legs:
+        for leg in [state.name for state in book.ledger.legs(operation_id)]:
             if not _push(job, book, operation_id, leg, recorder, report):
                 break
 

@@ -12,7 +12,7 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 
 from ballast.operators import LegOperator
-from include.domain.operation import LEGS, OperationKind
+from include.domain.operation import OperationKind
 from tests.support.airflow_home import ROOT
 
 FILE = ROOT / "dags" / "rebalancing.py"
@@ -21,6 +21,15 @@ SETTINGS = {
     "BALLAST_REBALANCING_CHECK_INTERVAL": "45s",
     "BALLAST_TOKEN_ADDRESSES": json.dumps({"AAPL": "0x" + "11" * 20, "TSLA": "0x" + "22" * 20}),
 }
+
+
+VAULTS = {
+    "BALLAST_ORDERBOOK": "0x" + "33" * 20,
+    "BALLAST_ASSETS": json.dumps(
+        {"AAPL": {"vaults": ["0x" + "0a" * 32]}, "TSLA": {"wrapper": "0x" + "44" * 20}}
+    ),
+}
+"""One stock has a vault and another one a wrapper."""
 
 
 def environment(**settings: str) -> dict[str, str]:
@@ -49,6 +58,11 @@ def dag() -> Any:
 
 
 @pytest.fixture(scope="module")
+def vaulted() -> Any:
+    return dag_with(**SETTINGS, **VAULTS)
+
+
+@pytest.fixture(scope="module")
 def readings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
     """What reading the file took, for several settings, and what reading an empty one took."""
     empty = tmp_path_factory.mktemp("dags") / "empty.py"
@@ -60,6 +74,7 @@ def readings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[st
     jobs = [
         *[("right", FILE, SETTINGS)] * 3,
         *[("empty", empty, {})] * 3,
+        ("vaulted", FILE, {**SETTINGS, **VAULTS}),
         ("wrong", FILE, {**SETTINGS, "BALLAST_REBALANCING_TARGET_RATIO": "2"}),
         ("incomplete", FILE, {"BALLAST_REBALANCING_ENABLED": "true"}),
     ]
@@ -79,8 +94,11 @@ def readings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[st
     return found
 
 
-def test_reading__with_right_settings__gives_the_dag_and_loads_nothing_heavy(readings: Any) -> None:
-    found = readings["right"][0]
+@pytest.mark.parametrize("name", ["right", "vaulted"])
+def test_reading__with_right_settings__gives_the_dag_and_loads_nothing_heavy(
+    readings: Any, name: str
+) -> None:
+    found = readings[name][0]
 
     assert found["errors"] == []
     assert found["dags"] == ["rebalancing"]
@@ -131,9 +149,37 @@ def test_many_symbols__never_fill_up_all_places() -> None:
 
 
 def test_tasks__are_a_check_a_claim_for_each_kind_and_a_leg_each(dag: Any) -> None:
-    legs = {f"{kind.value}.{leg.value}" for kind in OperationKind for leg in LEGS[kind]}
+    legs = {f"{kind.value}.{leg.value}" for kind in OperationKind for leg in kind.legs}
 
     assert set(dag.task_ids) == {"check", *(f"claim_{kind}" for kind in KINDS), *legs}
+
+
+def tasks_of(dag: Any, kind: OperationKind) -> list[str]:
+    """Return the legs that have a task, in the order in which they are pushed."""
+    ids = {task_id for task_id in dag.task_ids if task_id.startswith(f"{kind.value}.")}
+
+    def place(task_id: str) -> int:
+        before = dag.get_task(task_id).upstream_task_ids & ids
+        return 1 + max(map(place, before), default=0)
+
+    return [dag.get_task(task_id).leg.value for task_id in sorted(ids, key=place)]
+
+
+def test_tasks__of_a_kind__are_the_legs_that_any_of_its_assets_needs(vaulted: Any) -> None:
+    assert {kind.value: tasks_of(vaulted, kind) for kind in OperationKind} == {
+        "mint": ["mint", "wrap", "vault_deposit"],
+        "redemption": ["vault_withdraw", "unwrap", "redeem"],
+        "usdc_alpaca_to_base": ["withdraw", "bridge"],  # USDC has no vault in these settings
+        "usdc_base_to_alpaca": ["bridge", "deposit"],
+    }
+
+
+def test_tasks__the_last_of_each_group__pushes_all_that_is_left(dag: Any, vaulted: Any) -> None:
+    for found in (dag, vaulted):
+        for kind in OperationKind:
+            order = tasks_of(found, kind)
+            marked = {leg: found.get_task(f"{kind.value}.{leg}").last for leg in order}
+            assert marked == {leg: leg == order[-1] for leg in order}
 
 
 def test_claims__follow_the_check_and_feed_their_own_group(dag: Any) -> None:

@@ -378,13 +378,16 @@ def test_fast_allowance__used_up__is_a_warning_unless_speed_is_standard(
     world.attestation.change(before.model_copy(update={"fast_allowance": Decimal(10)}))
     try:
         fast = look(world, ledger_url)
+        auto = look(world, ledger_url, usdc_speed="auto")
         standard = look(world, ledger_url, usdc_speed="standard")
     finally:
         world.attestation.change(before)
 
     assert amiss(fast) == {"fast allowance": (Level.WARNING, "10 USDC may leave by fast transfer now")}
     assert exit_code(fast) == 0
+    assert amiss(auto) == amiss(fast)
     assert amiss(standard) == {}
+    assert sum(finding.check.startswith("CCTP fee") for finding in auto) == 4  # both speeds, both ways
 
 
 def test_allowance__granted__is_told(world: World, ledger_url: str) -> None:

@@ -156,8 +156,8 @@ class Desk:
 
     def settle(self, operation_id: str) -> None:
         """Push an operation through all of its legs."""
-        for leg in self.ledger.operation(operation_id).kind.legs:
-            outcome = self.finish(operation_id, leg)
+        for state in self.ledger.legs(operation_id):
+            outcome = self.finish(operation_id, state.name)
             assert isinstance(outcome, Done), outcome
 
     def run(self) -> list[Assignment]:

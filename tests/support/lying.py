@@ -202,7 +202,7 @@ def drive(
     :param until: a wait that is an end.
     """
     story, end = Story(Closed(desk.ledger.operation(operation_id).status, "")), time.monotonic() + patience
-    for leg in desk.ledger.operation(operation_id).kind.legs:
+    for leg in [state.name for state in desk.ledger.legs(operation_id)]:
         while True:
             story.outcome = outcome = desk.push(operation_id, leg)
             if isinstance(outcome, Closed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -10,16 +11,21 @@ import pytest
 
 from include.check import Switch
 from include.claim import Assignment, claim
+from include.domain.decision import Reason
+from include.domain.limits import Hold, Shut, midnight
 from include.domain.operation import Leg, OperationKind
-from include.domain.plan import plan
+from include.domain.plan import NOTHING_HELD, plan
 from include.ledger.records import CheckMode
+from include.legs.route import Terms
 from include.settings import Settings, load_settings
 from tests.support.plans import snapshot
 from tests.unit.ledger.conftest import clock, ledger, ledger_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
+    from include.domain.decision import PlannedOperation
+    from include.gate import Ask
     from include.ledger.ledger import Ledger
     from tests.support.clock import Clock
 
@@ -43,14 +49,21 @@ def settings(**changes: str) -> Settings:
     )
 
 
-def checked(ledger: Ledger, clock: Clock, chosen: Settings, run_id: str = "run-1") -> str:
+def checked(
+    ledger: Ledger,
+    clock: Clock,
+    chosen: Settings,
+    run_id: str = "run-1",
+    nvda: tuple[Decimal, Decimal] = (Decimal(5), Decimal(95)),
+) -> str:
     """Record a check that plans a mint of both stocks."""
-    taken = snapshot(clock(), AAPL=(Decimal(10), Decimal(90)), NVDA=(Decimal(5), Decimal(95)))
+    taken = snapshot(clock(), AAPL=(Decimal(10), Decimal(90)), NVDA=nvda)
     decisions = plan(
         taken,
         chosen.policy(may_start=True),
         ledger.open_operations(),
         settled=ledger.settled(),
+        moved_today=ledger.moved_since(midnight(clock())),
         now=clock(),
     )
     ledger.record_check(taken.id, run_id, CheckMode.LIVE, taken, decisions)
@@ -66,15 +79,20 @@ def claimed(
     run_id: str = "run-1",
     switch: Switch = Switch.RUN,
     is_running: Callable[[str], bool] = lambda _run: True,
+    hold: Hold = NOTHING_HELD,
+    ask: Ask = lambda _settings, _operations: {},
+    kind: OperationKind = MINT,
 ) -> list[tuple[str, str]]:
     assignments = claim(
         ledger,
         chosen,
-        MINT,
+        kind,
         check_id=check_id,
         run_id=run_id,
         switch=switch,
         is_running=is_running,
+        hold=hold,
+        ask=ask,
         now=clock(),
     )
     return [(one.asset, one.label) for one in assignments]
@@ -86,6 +104,18 @@ BOTH = [("AAPL", "40 AAPL shares"), ("NVDA", "45 NVDA shares")]
 def test_claim__planned_and_free__opens_both(ledger: Ledger, clock: Clock) -> None:
     check_id = checked(ledger, clock, settings())
     assert sorted(claimed(ledger, clock, settings(), check_id)) == BOTH
+
+
+def test_claim__asset_with_a_vault_and_a_wrapper__opens_with_their_legs_and_keeps_what_is_set(
+    ledger: Ledger, clock: Clock
+) -> None:
+    own = {"vaults": ["0x" + "0a" * 32], "wrapper": "0x" + "44" * 20}
+    chosen = settings(orderbook="0x" + "33" * 20, assets=json.dumps({"NVDA": own}))
+    claimed(ledger, clock, chosen, checked(ledger, clock, chosen))
+    legs = {operation.asset: ledger.legs(operation.id) for operation in ledger.operations()}
+    assert [leg.name for leg in legs["AAPL"]] == [Leg.MINT]
+    assert [leg.name for leg in legs["NVDA"]] == [Leg.MINT, Leg.WRAP, Leg.VAULT_DEPOSIT]
+    assert all(Terms.from_dict(leg.notes["terms"]) == Terms.of(chosen, "NVDA") for leg in legs["NVDA"])
 
 
 def test_claim__twice__hands_out_the_same(ledger: Ledger, clock: Clock) -> None:
@@ -119,6 +149,120 @@ def test_claim__one_asset_disabled_since__opens_the_other(ledger: Ledger, clock:
     check_id = checked(ledger, clock, settings())
     chosen = settings(assets='{"AAPL": {"enabled": false}}')
     assert claimed(ledger, clock, chosen, check_id) == BOTH[1:]
+
+
+@pytest.mark.parametrize(
+    ("hold", "opened"),
+    [(Hold(frozenset({"AAPL"})), BOTH[1:]), (Hold(frozenset({"TSLA"})), BOTH), (Hold(everything="?"), [])],
+)
+def test_claim__held_since_the_check__is_not_opened(
+    ledger: Ledger, clock: Clock, hold: Hold, opened: list[tuple[str, str]]
+) -> None:
+    check_id = checked(ledger, clock, settings())
+    assert sorted(claimed(ledger, clock, settings(), check_id, hold=hold)) == opened
+
+
+@pytest.mark.parametrize("reason", [Reason.FROZEN, Reason.GATE_SILENT])
+def test_claim__gate_shut_since_the_check__is_not_opened(
+    ledger: Ledger, clock: Clock, reason: Reason
+) -> None:
+    asked: list[tuple[str, Decimal]] = []
+
+    def ask(_: Settings, operations: Collection[PlannedOperation]) -> dict[str, Shut]:
+        asked.extend((one.asset, one.amount) for one in operations)
+        assert ledger.operations() == []  # it is asked before anything is committed
+        return {"NVDA": Shut(reason, "a split is due")}
+
+    check_id = checked(ledger, clock, settings())
+    assert claimed(ledger, clock, settings(), check_id, ask=ask) == BOTH[:1]
+    assert asked == [("AAPL", Decimal(40)), ("NVDA", Decimal(45))]
+
+
+def test_claim__nothing_planned_or_switch_turned__does_not_ask_the_gate(ledger: Ledger, clock: Clock) -> None:
+    def ask(*_: object) -> dict[str, Shut]:
+        pytest.fail("the gate was asked")
+
+    check_id = checked(ledger, clock, settings())
+    claimed(ledger, clock, settings(), check_id, ask=ask, switch=Switch.DRAIN)
+    claimed(ledger, clock, settings(), check_id, ask=ask, kind=OperationKind.REDEMPTION)
+    assert ledger.operations() == []
+
+
+def test_claim__day_has_less_left_than_the_check_planned__opens_what_is_left(
+    ledger: Ledger, clock: Clock
+) -> None:
+    chosen = settings(equity_daily_maximum="60")
+    check_id = checked(ledger, clock, settings())
+    assert sorted(claimed(ledger, clock, chosen, check_id)) == [
+        ("AAPL", "15 AAPL shares"),
+        ("NVDA", "45 NVDA shares"),
+    ]
+
+
+def test_claim__day_is_used_up_since_the_check__opens_nothing(ledger: Ledger, clock: Clock) -> None:
+    chosen = settings(equity_daily_maximum="85")
+    first, second = checked(ledger, clock, chosen), checked(ledger, clock, chosen, "run-2")
+    assert sorted(claimed(ledger, clock, chosen, first)) == BOTH
+    for operation in ledger.operations():
+        with ledger.lease(operation.id, "test", timedelta(minutes=1)) as lease:
+            lease.finish(Leg.MINT, amount_out=operation.amount)
+    clock.pass_(seconds=1)
+    third = checked(ledger, clock, chosen, "run-3")
+    for check_id in (second, third):
+        assert claimed(ledger, clock, chosen, check_id, run_id="run-3") == []
+    assert len(ledger.operations()) == 2
+
+
+def test_claim__kinds_share_a_day__each_opens_what_the_check_gave_it(ledger: Ledger, clock: Clock) -> None:
+    """Of two claims that run at once, neither knows the other's; the check has shared out the day."""
+    chosen = settings(equity_daily_maximum="60")
+    check_id = checked(ledger, clock, chosen, nvda=(Decimal(95), Decimal(5)))
+    mints = claimed(ledger, clock, chosen, check_id)
+    assert mints == [("AAPL", "15 AAPL shares")]
+    redemptions = claimed(ledger, clock, chosen, check_id, kind=OperationKind.REDEMPTION)
+    assert redemptions == [("NVDA", "45 NVDA shares")]
+
+
+def test_claim__another_exceeds_the_day_between_plan_and_commit__is_not_opened(
+    ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = settings(equity_daily_maximum="85")
+    check_id = checked(ledger, clock, chosen)
+    monkeypatch.setattr(ledger, "moved_since", lambda _: {})  # as it was when the plan was made
+    redeemed = OperationKind.REDEMPTION
+    ledger.claim(
+        kind=redeemed,
+        asset="TSLA",
+        amount=10**9,
+        decimals=redeemed.decimals,
+        check_id=check_id,
+        run_id="run-2",
+        taken_at=clock(),
+    )
+    assert claimed(ledger, clock, chosen, check_id) == BOTH[:1]
+
+
+def test_claim__target_moved_to_the_other_side_since_the_check__opens_nothing_of_another_kind(
+    ledger: Ledger, clock: Clock
+) -> None:
+    check_id = checked(ledger, clock, settings())
+    chosen = settings(rebalancing_target_ratio="0", rebalancing_deviation="0.01")
+    assert claimed(ledger, clock, chosen, check_id) == []
+    assert ledger.operations() == []
+
+
+@pytest.mark.parametrize(("seconds", "opened"), [(299, 0), (301, 2)])
+def test_claim__cancelled_since_the_check__rests_first(
+    ledger: Ledger, clock: Clock, seconds: int, opened: int
+) -> None:
+    claimed(ledger, clock, settings(), checked(ledger, clock, settings()))
+    clock.pass_(seconds=1)
+    for operation in ledger.operations():
+        with ledger.lease(operation.id, "test", timedelta(minutes=1)) as lease:
+            lease.cancel("no gas")
+    clock.pass_(seconds=seconds)
+    planned = checked(ledger, clock, settings(refusal_cooldown="0"), "run-2")
+    assert len(claimed(ledger, clock, settings(), planned, run_id="run-2")) == opened
 
 
 def test_claim__limit_reached_since_the_check__opens_up_to_it(ledger: Ledger, clock: Clock) -> None:

@@ -12,6 +12,7 @@ import pytest
 from eth_utils.address import is_checksum_address, to_checksum_address
 from pydantic import ValidationError
 
+from include.domain.limits import DailyLimits
 from include.profiles import MAINNET, PROFILES, TESTNET, Profile
 from include.settings import Settings, SettingsError, load_settings, loading, variable
 
@@ -25,7 +26,8 @@ def address(number: int) -> str:
     return to_checksum_address(f"0x{number:040x}")
 
 
-AAPL, MSFT, WALLET, REDEMPTION, ORDERBOOK, WRAPPER = (address(0xA11CE000 + n) for n in range(6))
+AAPL, MSFT, WALLET, REDEMPTION, ORDERBOOK, WRAPPER, FEED = (address(0xA11CE000 + n) for n in range(7))
+VAULT, OTHER_VAULT = "0x" + "ab" * 32, "0x" + "cd" * 32
 CHECKSUMMED = "0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045"
 ENABLED = {
     "BALLAST_REBALANCING_ENABLED": "true",
@@ -265,6 +267,33 @@ class TestWrongValues:
             ("usdc_minimum", "-1"),
             ("usdc_maximum", "50"),
             ("usdc_maximum", "0"),
+            ("usdc_minimum", "50.999999"),
+            ("usdc_cap", "50"),
+            ("usdc_cap", "0"),
+            ("usdc_daily_maximum", "50"),
+            ("equity_cap", "0.009"),
+            ("equity_daily_maximum", "0.009"),
+            ("equity_daily_maximum", "0"),
+            ("stop_deviation", "0.3"),
+            ("stop_deviation", "-0.1"),
+            ("dollars", "eur"),
+            ("cash_reserve", "100"),
+            ("cash_reserve", "-1"),
+            ("conversion_poll", "0.05"),
+            ("conversion_deadline", "1"),
+            ("settle_cooldown", "-1"),
+            ("refusal_cooldown", "61m"),
+            ("gate_url", "gate.example"),
+            ("gate_timeout", "0"),
+            ("gate_timeout", "31"),
+            ("gate_silence", "ask"),
+            ("orderbook_version", "v4"),
+            ("stray_tokens", "burn"),
+            ("cost_budget_bps", "0"),
+            ("cost_budget_bps", "20"),
+            ("cost_patience", "0"),
+            ("eth_price_usd", "0"),
+            ("eth_price_feed", MAINNET.base.usdc),
             ("equity_maximum", "0.001"),
             ("max_open_operations", "0"),
             ("max_snapshot_age", "0"),
@@ -293,13 +322,176 @@ class TestWrongValues:
         settings = load_settings({"BALLAST_REBALANCING_TARGET_RATIO": value})
         assert settings.rebalancing_target_ratio == Decimal(value)
 
-    @pytest.mark.parametrize(("minimum", "maximum", "wrong"), [(5, 4, "maximum"), (None, 50, "maximum")])
+    @pytest.mark.parametrize(("minimum", "maximum"), [(60, 59), (None, 50)])
     def test_load__maximum_of_an_asset_below_minimum__is_an_error(
-        self, minimum: int | None, maximum: int, wrong: str
+        self, minimum: int | None, maximum: int
     ) -> None:
         assets = json.dumps({"USDC": {"minimum": minimum, "maximum": maximum}})
         (problem,) = problems({"BALLAST_ASSETS": assets})
-        assert problem.startswith(f"assets.USDC.{wrong}: ")
+        assert problem.startswith("assets.USDC.maximum: ")
+
+    @pytest.mark.parametrize("name", ["stop_deviation", "daily_maximum"])
+    def test_load__negative_limit_of_an_asset__names_asset_and_field(self, name: str) -> None:
+        (problem,) = problems({"BALLAST_ASSETS": json.dumps({"USDC": {name: "-0.1"}})})
+        assert problem.startswith(f"assets.USDC.{name}: ")
+
+    def test_load__dollars_are_misspelt__is_the_only_problem(self) -> None:
+        """The smallest move of USDC follows from it, and is not complained about too."""
+        (problem,) = problems({"BALLAST_DOLLARS": "eur"})
+        assert problem.startswith("dollars: ")
+
+
+class TestWhatAlpacaLetsOut:
+    @pytest.mark.parametrize(("dollars", "least"), [("usdc", "51"), ("usd", "53")])
+    def test_load__minimum_left_out__is_the_least_that_alpaca_lets_out(
+        self, dollars: str, least: str
+    ) -> None:
+        settings = load_settings({"BALLAST_DOLLARS": dollars})
+        assert settings.usdc_minimum == settings.asset("USDC").minimum == Decimal(least)
+
+    @pytest.mark.parametrize(("dollars", "least"), [("usdc", "51"), ("usd", "53")])
+    def test_load__minimum_just_there_or_just_below__is_allowed_or_an_error(
+        self, dollars: str, least: str
+    ) -> None:
+        given = {"BALLAST_DOLLARS": dollars}
+        below = str(Decimal(least) - Decimal("0.000001"))
+        words = f"must not be less than {least} with dollars = {dollars}: Alpaca lets out no less than 50"
+
+        assert load_settings(given | {"BALLAST_USDC_MINIMUM": least}).usdc_minimum == Decimal(least)
+        (problem,) = problems(given | {"BALLAST_USDC_MINIMUM": below})
+        assert problem.startswith(f"usdc_minimum: {words}")
+        (problem,) = problems(given | {"BALLAST_ASSETS": json.dumps({"USDC": {"minimum": below}})})
+        assert problem.startswith(f"assets.USDC.minimum: {words}")
+
+    def test_load__equity_with_a_small_minimum__is_allowed(self) -> None:
+        own = json.dumps({"AAPL": {"minimum": "0.5"}})
+        assert load_settings(ENABLED | {"BALLAST_ASSETS": own}).asset("AAPL").minimum == Decimal("0.5")
+
+    def test_load__reserve_of_dollars__is_allowed(self) -> None:
+        settings = load_settings({"BALLAST_DOLLARS": "usd", "BALLAST_CASH_RESERVE": "1000"})
+        usdc = settings.policy(may_start=True).assets["USDC"]
+        assert usdc.free_offchain == "withdrawable cash less a reserve of 1000"
+
+    def test_policy__dollars_without_a_reserve__says_what_is_free_of_usdc_alone(self) -> None:
+        settings = load_settings(ENABLED | {"BALLAST_DOLLARS": "usd"})
+        assets = settings.policy(may_start=True).assets
+        assert assets["USDC"].free_offchain == "withdrawable cash"
+        assert assets["AAPL"].free_offchain == ""
+        assert load_settings(ENABLED).policy(may_start=True).assets["USDC"].free_offchain == ""
+
+
+class TestLimits:
+    @pytest.mark.parametrize(
+        ("maximum", "cap", "effective", "cap_decides"),
+        [(None, None, None, False), (None, "9", 9, True), ("7", "9", 7, False), ("11", "9", 9, True)],
+    )
+    @pytest.mark.parametrize("own", [True, False])
+    def test_asset__cap__is_what_no_maximum_exceeds(
+        self, own: bool, maximum: str | None, cap: str | None, effective: int | None, cap_decides: bool
+    ) -> None:
+        given = ENABLED | ({} if cap is None else {"BALLAST_EQUITY_CAP": cap})
+        if maximum is not None and own:
+            given |= {"BALLAST_ASSETS": json.dumps({"AAPL": {"maximum": maximum}})}
+        elif maximum is not None:
+            given |= {"BALLAST_EQUITY_MAXIMUM": maximum}
+        settings = load_settings(given)
+        asset, wanted = settings.asset("AAPL"), settings.policy(may_start=True).assets["AAPL"]
+        assert asset.maximum == effective
+        assert asset.cap == wanted.cap == (None if cap is None else Decimal(cap))
+        assert (wanted.maximum is None) is (effective is None or cap_decides)
+
+    def test_asset__cap_of_the_other_class__does_not_matter(self) -> None:
+        settings = load_settings(ENABLED | {"BALLAST_USDC_CAP": "60", "BALLAST_USDC_MAXIMUM": "100"})
+        assert settings.asset("AAPL").maximum is None
+        assert settings.asset("USDC").maximum == 60
+
+    def test_load__minimum_of_an_asset_above_the_cap__is_an_error(self) -> None:
+        own = {"BALLAST_EQUITY_CAP": "9", "BALLAST_ASSETS": json.dumps({"AAPL": {"minimum": "10"}})}
+        (problem,) = problems(ENABLED | own)
+        assert problem == "assets.AAPL.minimum: the maximum (9) is less than the minimum (10)"
+
+    def test_policy__daily_maxima__are_those_of_assets_and_classes(self) -> None:
+        settings = load_settings(
+            ENABLED
+            | {
+                "BALLAST_EQUITY_DAILY_MAXIMUM": "1000",
+                "BALLAST_USDC_DAILY_MAXIMUM": "50000",
+                "BALLAST_ASSETS": json.dumps({"AAPL": {"daily_maximum": "100"}}),
+            }
+        )
+        assert settings.asset("AAPL").daily_maximum == 100
+        assert settings.asset("USDC").daily_maximum is None
+        assert settings.policy(may_start=True).daily == DailyLimits(
+            {"AAPL": Decimal(100)}, Decimal(1000), Decimal(50000)
+        )
+
+    @pytest.mark.parametrize(("daily", "right"), [("10", True), ("9.99", False)])
+    def test_load__daily_maximum_of_an_asset__leaves_room_for_the_smallest_move(
+        self, daily: str, right: bool
+    ) -> None:
+        own = json.dumps({"AAPL": {"minimum": 10, "daily_maximum": daily}})
+        given = ENABLED | {"BALLAST_ASSETS": own}
+        if right:
+            assert load_settings(given).asset("AAPL").daily_maximum == 10
+        else:
+            assert problems(given) == ("assets.AAPL.daily_maximum: must not be less than the minimum (10)",)
+
+    @pytest.mark.parametrize(
+        ("general", "own", "stop", "problem"),
+        [
+            ({}, {}, "0", None),
+            ({"stop_deviation": "0.1"}, {}, "0.1", None),
+            ({"stop_deviation": "0.1"}, {"stop_deviation": "0"}, "0", None),
+            ({"stop_deviation": "0.1"}, {"deviation": "0.11"}, "0.1", None),
+            ({}, {"stop_deviation": "0.29"}, "0.29", None),
+            ({"rebalancing_deviation": "0"}, {}, "0", None),
+            ({}, {"deviation": "0"}, "0", None),
+            ({"stop_deviation": "0.299999"}, {}, "0.299999", None),
+            ({}, {"stop_deviation": "0.3"}, "", "assets.AAPL.stop_deviation"),
+            ({"stop_deviation": "0.1"}, {"deviation": "0.1"}, "", "assets.AAPL.deviation"),
+            ({"stop_deviation": "0.1"}, {"deviation": "0"}, "", "assets.AAPL.deviation"),
+            ({"stop_deviation": "0.1", "rebalancing_deviation": "0"}, {}, "", "stop_deviation"),
+        ],
+    )
+    def test_load__inner_band__is_inside_the_band(
+        self, general: dict[str, str], own: dict[str, str], stop: str, problem: str | None
+    ) -> None:
+        given = ENABLED | {variable(name): value for name, value in general.items()}
+        given |= {"BALLAST_ASSETS": json.dumps({"AAPL": own})}
+        if problem is None:
+            settings = load_settings(given)
+            assert settings.asset("AAPL").stop_deviation == Decimal(stop)
+            assert settings.policy(may_start=True).assets["AAPL"].threshold.stop == Decimal(stop)
+        else:
+            (line,) = problems(given)
+            assert line.startswith(f"{problem}: ")
+
+    def test_policy__cooldowns__are_those_of_the_settings(self) -> None:
+        policy = load_settings({}).policy(may_start=True)
+        assert (policy.settle_cooldown, policy.refusal_cooldown) == (timedelta(0), timedelta(minutes=5))
+        own = {"BALLAST_SETTLE_COOLDOWN": "2m", "BALLAST_REFUSAL_COOLDOWN": "1h"}
+        policy = load_settings(own).policy(may_start=True)
+        assert (policy.settle_cooldown, policy.refusal_cooldown) == (timedelta(minutes=2), timedelta(hours=1))
+
+
+class TestCosts:
+    def test_load__both_prices_of_eth__is_an_error(self) -> None:
+        (problem,) = problems({"BALLAST_ETH_PRICE_USD": "2500", "BALLAST_ETH_PRICE_FEED": FEED})
+        assert problem == "eth_price_feed: must not be given together with eth_price_usd"
+
+    @pytest.mark.parametrize("price", [{"BALLAST_ETH_PRICE_USD": "2500"}, {"BALLAST_ETH_PRICE_FEED": FEED}])
+    def test_load__budget_with_a_price_of_eth__is_allowed(self, price: dict[str, str]) -> None:
+        settings = load_settings(price | {"BALLAST_COST_BUDGET_BPS": "20"})
+        assert settings.cost_budget_bps == 20
+        assert settings.cost_patience == timedelta(hours=1)
+
+    def test_load__budget_without_a_price_of_eth__is_an_error(self) -> None:
+        (problem,) = problems({"BALLAST_COST_BUDGET_BPS": "20"})
+        assert problem.startswith("cost_budget_bps: needs eth_price_usd or eth_price_feed")
+
+    def test_load__no_budget_and_a_speed_that_is_chosen__is_allowed(self) -> None:
+        settings = load_settings({"BALLAST_USDC_SPEED": "auto"})
+        assert (settings.usdc_speed, settings.cost_budget_bps) == ("auto", None)
 
 
 class TestAddresses:
@@ -374,21 +566,90 @@ class TestAddresses:
         assert problem.startswith("assets.USDC.token: must not be given")
 
     @pytest.mark.parametrize(
-        ("environ", "setting"),
+        ("other", "setting"),
         [
-            ({"BALLAST_ORDERBOOK": ORDERBOOK}, "orderbook"),
-            ({"BALLAST_ASSETS": json.dumps({"USDC": {"vault": "0x" + "ab" * 32}})}, "assets.USDC.vault"),
-            ({"BALLAST_ASSETS": json.dumps({"AAPL": {"wrapper": WRAPPER}})}, "assets.AAPL.wrapper"),
+            (WALLET, "wallet"),
+            (REDEMPTION, "redemption_wallet"),
+            (AAPL, "token_addresses.AAPL"),
+            (MAINNET.base.usdc, "USDC on Base"),
+            (MAINNET.base.token_messenger, "CCTP's TokenMessenger"),
         ],
     )
-    def test_load__what_nothing_uses_yet__is_refused(self, environ: dict[str, str], setting: str) -> None:
-        (problem,) = problems(ENABLED | environ)
-        assert problem.startswith(f"{setting}: is not supported yet")
+    @pytest.mark.parametrize("name", ["orderbook", "eth_price_feed", "assets.AAPL.wrapper"])
+    def test_load__contract_that_means_something_else_too__names_both(
+        self, name: str, other: str, setting: str
+    ) -> None:
+        if name.startswith("assets."):
+            given = {"BALLAST_ASSETS": json.dumps({"AAPL": {"wrapper": other}})}
+        else:
+            given = {variable(name): other}
+        (problem,) = problems(ENABLED | given)
+        first, second = (setting, name)
+        if setting.startswith("token_addresses") and not name.startswith("assets."):
+            first, second = name, setting  # tokens are looked at after single contracts
+        assert problem == f"{second}: is the same address as {first}"
 
-    @pytest.mark.parametrize("vault", ["0x1", "0x" + "00" * 32, "ab" * 32])
-    def test_load__malformed_vault__is_an_error(self, vault: str) -> None:
-        (problem,) = problems({"BALLAST_ASSETS": json.dumps({"USDC": {"vault": vault}})})
-        assert problem.startswith("assets.USDC.vault: ")
+    def test_load__two_assets_with_one_wrapper__is_an_error(self) -> None:
+        own = {"AAPL": {"wrapper": WRAPPER}, "MSFT": {"token": MSFT, "wrapper": WRAPPER.lower()}}
+        (problem,) = problems(ENABLED | {"BALLAST_ASSETS": json.dumps(own)})
+        assert problem == "assets.MSFT.wrapper: is the same address as assets.AAPL.wrapper"
+
+    def test_load__wrapper_that_is_the_orderbook__is_an_error(self) -> None:
+        own = {"BALLAST_ASSETS": json.dumps({"AAPL": {"wrapper": ORDERBOOK}}), "BALLAST_ORDERBOOK": ORDERBOOK}
+        (problem,) = problems(ENABLED | own)
+        assert problem == "assets.AAPL.wrapper: is the same address as orderbook"
+
+
+class TestVaults:
+    def test_asset__vaults_and_wrapper__are_filled_in_and_the_first_vault_is_primary(self) -> None:
+        own = {"AAPL": {"vaults": [VAULT.upper().replace("X", "x"), OTHER_VAULT], "wrapper": WRAPPER}}
+        settings = load_settings(
+            ENABLED | {"BALLAST_ORDERBOOK": ORDERBOOK, "BALLAST_ASSETS": json.dumps(own)}
+        )
+        asset, usdc = settings.asset("AAPL"), settings.asset("USDC")
+        assert (asset.vaults, asset.vault, asset.wrapper) == ((VAULT, OTHER_VAULT), VAULT, WRAPPER)
+        assert (usdc.vaults, usdc.vault, usdc.wrapper) == ((), None, None)
+        assert (settings.orderbook, settings.orderbook_version) == (ORDERBOOK, "v6")
+        assert settings.stray_tokens == "report"
+
+    def test_load__from_a_file__is_a_list(self, tmp_path: Path) -> None:
+        file = write(tmp_path, f'orderbook = "{ORDERBOOK}"\n[assets.USDC]\nvaults = ["{VAULT}"]\n')
+        assert load_settings({}, file).asset("USDC").vaults == (VAULT,)
+
+    def test_load__vaults_without_an_orderbook__is_an_error(self) -> None:
+        (problem,) = problems({"BALLAST_ASSETS": json.dumps({"USDC": {"vaults": [VAULT]}})})
+        assert problem.startswith("assets.USDC.vaults: need orderbook")
+
+    @pytest.mark.parametrize("name", [{}, {"AAPL": {"vaults": []}}])
+    def test_load__orderbook_without_vaults__is_allowed(self, name: dict[str, object]) -> None:
+        given = {"BALLAST_ORDERBOOK": ORDERBOOK, "BALLAST_ASSETS": json.dumps(name)}
+        assert load_settings(ENABLED | given).asset("AAPL").vaults == ()
+
+    @pytest.mark.parametrize("vault", ["0x1", "0x" + "00" * 32, "ab" * 32, 7])
+    def test_load__malformed_vault__is_an_error(self, vault: str | int) -> None:
+        given = {"BALLAST_ORDERBOOK": ORDERBOOK}
+        (problem,) = problems(
+            given | {"BALLAST_ASSETS": json.dumps({"USDC": {"vaults": [OTHER_VAULT, vault]}})}
+        )
+        assert problem.startswith("assets.USDC.vaults.1: ")
+
+    def test_load__one_vault_that_is_not_a_list__is_an_error(self) -> None:
+        given = {"BALLAST_ORDERBOOK": ORDERBOOK, "BALLAST_ASSETS": json.dumps({"USDC": {"vaults": VAULT}})}
+        (problem,) = problems(given)
+        assert problem.startswith("assets.USDC.vaults: ")
+
+    def test_load__vault_twice__is_an_error_in_whatever_case(self) -> None:
+        own = {"USDC": {"vaults": [VAULT, "0x" + VAULT[2:].upper()]}}
+        given = {"BALLAST_ORDERBOOK": ORDERBOOK, "BALLAST_ASSETS": json.dumps(own)}
+        assert problems(given) == (f"assets.USDC.vaults: names {VAULT} twice",)
+
+    def test_load__the_former_name__is_told_the_new_one(self) -> None:
+        (problem,) = problems({"BALLAST_ASSETS": json.dumps({"USDC": {"vault": VAULT}})})
+        assert problem == "assets.USDC.vault: is not a setting; is vaults meant?"
+
+    def test_load__usdc_with_a_wrapper__is_an_error(self) -> None:
+        (problem,) = problems({"BALLAST_ASSETS": json.dumps({"USDC": {"wrapper": WRAPPER}})})
+        assert problem.startswith("assets.USDC.wrapper: must not be given")
 
 
 class TestAsset:
@@ -397,7 +658,8 @@ class TestAsset:
         assert (asset.token, asset.enabled, asset.is_usdc) == (AAPL, True, False)
         assert (asset.target_ratio, asset.deviation) == (Decimal("0.5"), Decimal("0.3"))
         assert (asset.minimum, asset.maximum) == (Decimal("0.01"), None)
-        assert (asset.vault, asset.wrapper) == (None, None)
+        assert (asset.vaults, asset.vault, asset.wrapper) == ((), None, None)
+        assert (asset.stop_deviation, asset.cap, asset.daily_maximum) == (Decimal(0), None, None)
 
     def test_asset__own_values__win_even_when_zero(self, tmp_path: Path) -> None:
         file = write(
@@ -463,8 +725,8 @@ def assets(**tokens: str) -> str:
 
 
 class TestSecrets:
-    def test_str__rpc_urls__are_hidden(self) -> None:
-        settings = load_settings(ENABLED)
+    def test_str__urls__are_hidden(self) -> None:
+        settings = load_settings(ENABLED | {"BALLAST_GATE_URL": "https://gate.example/key-of-gate"})
         for shown in (str(settings), repr(settings), settings.model_dump_json()):
             assert "key-of" not in shown
 

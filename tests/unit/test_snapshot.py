@@ -11,8 +11,9 @@ import pytest
 from include import snapshot
 from include.book import Venues
 from include.domain.inventory import Balance, Unread
-from include.venues.alpaca.models import CryptoTransfer, Position, TokenizationRequest
+from include.venues.alpaca.models import Account, CryptoTransfer, Position, TokenizationRequest
 from include.venues.errors import Unavailable
+from include.venues.evm import erc20
 from include.venues.evm.types import Call, MulticallResult
 from tests.support.clock import Clock
 from tests.unit.test_claim import AAPL, NVDA, settings
@@ -36,6 +37,9 @@ class Tokens:
 
     block: int
     answers: dict[str, tuple[bytes | None, bytes | None]] = field(default_factory=dict)
+    """The balance and the decimals of each token."""
+    others: dict[Call, bytes | None] = field(default_factory=dict)
+    """The answers to any other call."""
     down: bool = False
     asked: int = 0
 
@@ -43,8 +47,12 @@ class Tokens:
         self.asked += 1
         if self.down:
             raise Unavailable("no answer")
-        results = [self.answers[call.to][index % 2] for index, call in enumerate(calls)]
-        return MulticallResult(self.block, 0, tuple(results))
+        return MulticallResult(self.block, 0, tuple(self._answer(call) for call in calls))
+
+    def _answer(self, call: Call) -> bytes | None:
+        if call in self.others:
+            return self.others[call]
+        return self.answers[call.to][call == erc20.decimals(call.to)]
 
 
 @dataclass
@@ -54,22 +62,29 @@ class Broker:
     held: list[Position] = field(default_factory=list)
     pending: list[TokenizationRequest] = field(default_factory=list)
     moving: list[CryptoTransfer] = field(default_factory=list)
+    dollars: dict[str, str] = field(default_factory=dict)
     down: set[str] = field(default_factory=set)
+    asked: list[str] = field(default_factory=list)
 
-    def _read(self, name: str, rows: list[Any]) -> list[Any]:
+    def _read(self, name: str, rows: Any) -> Any:
+        self.asked.append(name)
         if name in self.down:
             raise Unavailable(f"{name} are away")
         return rows
 
     def positions(self) -> list[Position]:
-        return self._read("positions", self.held)
+        return list(self._read("positions", self.held))
 
     def tokenization_requests(self, *, status: str) -> list[TokenizationRequest]:
         assert status == "pending"
-        return self._read("requests", self.pending)
+        return list(self._read("requests", self.pending))
 
     def transfers(self) -> list[CryptoTransfer]:
-        return self._read("transfers", self.moving)
+        return list(self._read("transfers", self.moving))
+
+    def account(self) -> Account:
+        self._read("account", None)
+        return Account.model_validate({"id": "a", "status": "ACTIVE"} | self.dollars)
 
 
 @dataclass
@@ -90,11 +105,13 @@ class World:
     alpaca: Broker = field(
         default_factory=lambda: Broker([position("AAPL", "10"), position("USDCUSD", "700.1234567", "crypto")])
     )
+    changes: dict[str, str] = field(default_factory=dict)
+    """Settings other than those of all tests."""
 
     def look(self) -> Snapshot:
         clients: dict[str, Any] = {"alpaca": self.alpaca, "base": self.base, "ethereum": self.ethereum}
         nothing: Any = None
-        venues = Venues(settings=settings(), attestations=nothing, now=Clock(), **clients)
+        venues = Venues(settings=settings(**self.changes), attestations=nothing, now=Clock(), **clients)
         return snapshot.take(venues, "id")
 
     def unread(self) -> dict[str, list[str]]:
@@ -159,6 +176,7 @@ def test_take__everything_answers__has_every_balance_of_one_block() -> None:
     assert sides(taken.inventories["AAPL"]) == (Balance(Decimal(30)), Balance(Decimal(10)))
     assert sides(taken.inventories["USDC"]) == (Balance(Decimal(300)), Balance(Decimal("700.123456")))
     assert (world.base.asked, world.ethereum.asked) == (1, 1)
+    assert sorted(world.alpaca.asked) == ["positions", "requests", "transfers"]
 
 
 def test_take__no_position__is_zero_as_the_list_was_read() -> None:

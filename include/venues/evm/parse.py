@@ -70,6 +70,7 @@ def receipt(value: Json) -> Receipt | None:
         gas_used=quantity(value["gasUsed"]),
         effective_gas_price=quantity(value["effectiveGasPrice"]),
         logs=tuple(_log(entry) for entry in _require_list(value["logs"])),
+        l1_fee=quantity(value["l1Fee"]) if value.get("l1Fee") is not None else 0,
     )
 
 

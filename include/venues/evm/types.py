@@ -41,7 +41,10 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A mined transaction. `effective_gas_price` is in wei; a `status` of False means it reverted."""
+    """A mined transaction. `effective_gas_price` is in wei; a `status` of False means it reverted.
+
+    `l1_fee` is what a rollup charges, in wei, for keeping the transaction on the chain below it.
+    """
 
     transaction_hash: Hash
     block_number: int
@@ -50,6 +53,12 @@ class Receipt:
     gas_used: int
     effective_gas_price: int
     logs: tuple[Log, ...]
+    l1_fee: int = 0
+
+    @property
+    def paid(self) -> int:
+        """What the sender paid for it, in wei, without the value it carried."""
+        return self.gas_used * self.effective_gas_price + self.l1_fee
 
 
 @dataclass(frozen=True, slots=True)

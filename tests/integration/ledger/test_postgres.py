@@ -6,6 +6,7 @@ import pytest
 
 from include.ledger.database import LedgerOutdated
 from include.ledger.ledger import Ledger
+from tests.unit.ledger.test_costs import *  # noqa: F403 - every test of the module
 from tests.unit.ledger.test_database import (
     test_migrate__again__changes_nothing,
     test_migrations__up_to_head__give_exactly_the_schema,
@@ -14,6 +15,7 @@ from tests.unit.ledger.test_database import (
 from tests.unit.ledger.test_effects import *  # noqa: F403 - every test of the module
 from tests.unit.ledger.test_interventions import *  # noqa: F403 - every test of the module
 from tests.unit.ledger.test_ledger import *  # noqa: F403 - every test of the module
+from tests.unit.ledger.test_limits import *  # noqa: F403 - every test of the module
 
 __all__ = [
     "test_migrate__again__changes_nothing",

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import create_engine, text
 
-from include.domain.operation import OperationKind
+from include.domain.operation import Leg, OperationKind
 from include.ledger.ledger import Ledger
 from tests.integration.legs.test_operations import KINDS, open_one
+from tests.integration.legs.test_vaults import CASES, PUT_BACK, open_for
 from tests.support.desk import open_desk
 
 if TYPE_CHECKING:
@@ -24,13 +25,49 @@ EXPECTED = {
     OperationKind.MINT: [("mint_request", "sent")],
     OperationKind.REDEMPTION: [("token_transfer", "sent")],
     OperationKind.USDC_ALPACA_TO_BASE: [
-        ("withdrawal_request", "sent"),
         ("approve", "sent"),
+        ("withdrawal_request", "sent"),
         ("burn", "sent"),
         ("receive", "sent"),
     ],
     OperationKind.USDC_BASE_TO_ALPACA: [
         ("approve", "sent"),
+        ("burn", "sent"),
+        ("receive", "sent"),
+        ("usdc_transfer", "sent"),
+    ],
+}
+EXPECTED_WITH_VAULTS = {
+    "mint into a vault": [("approve_orderbook", "sent"), ("mint_request", "sent"), ("vault_deposit", "sent")],
+    "mint, wrap, into a vault": [
+        ("approve_wrapper", "sent"),
+        ("approve_orderbook", "sent"),
+        ("mint_request", "sent"),
+        ("wrap", "sent"),
+        ("vault_deposit", "sent"),
+    ],
+    "redemption from a vault": [("vault_withdraw_0", "sent"), ("token_transfer", "sent")],
+    "redemption from a vault, unwrapped": [
+        ("vault_withdraw_0", "sent"),
+        ("unwrap", "sent"),
+        ("token_transfer", "sent"),
+    ],
+    "redemption from two vaults": [
+        ("vault_withdraw_0", "sent"),
+        ("vault_withdraw_1", "sent"),
+        ("token_transfer", "sent"),
+    ],
+    "USDC into a vault": [
+        ("approve", "sent"),
+        ("approve_orderbook", "sent"),
+        ("withdrawal_request", "sent"),
+        ("burn", "sent"),
+        ("receive", "sent"),
+        ("vault_deposit", "sent"),
+    ],
+    "USDC from a vault": [
+        ("approve", "sent"),
+        ("vault_withdraw_0", "sent"),
         ("burn", "sent"),
         ("receive", "sent"),
         ("usdc_transfer", "sent"),
@@ -79,3 +116,30 @@ def test_effect__before_it_leaves__is_committed(world: World, tmp_path: Path, ki
     ledger.close()
     assert witness.unknown == []
     assert witness.seen == EXPECTED[kind]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_effect__of_vaults_and_wrappers__is_committed_before_it_leaves(
+    vault_world: World, tmp_path: Path, case: str
+) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    ledger, witness = Ledger.open(url), Witness(url)
+    with open_desk(vault_world, ledger, witness) as desk:
+        desk.settle(open_for(desk, *CASES[case]))
+    ledger.close()
+    assert witness.unknown == []
+    assert witness.seen == EXPECTED_WITH_VAULTS[case]
+
+
+def test_effect__put_back__is_committed_before_it_leaves(vault_world: World, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    ledger, witness = Ledger.open(url), Witness(url)
+    asset, kind, trades = PUT_BACK["a wrapped stock"]
+    with open_desk(vault_world, ledger, witness, equity_minimum="6") as desk:
+        operation_id = open_for(desk, kind, asset)
+        for trade in trades:
+            desk.world.shift(trade)
+        desk.finish(operation_id, Leg.VAULT_WITHDRAW)
+    ledger.close()
+    assert witness.unknown == []
+    assert witness.seen == [("vault_withdraw_0", "sent"), ("approve_orderbook", "sent"), ("put_back", "sent")]

@@ -18,8 +18,8 @@ NOW = datetime(2026, 1, 2, 15, 30, tzinfo=UTC)
 DOWN = Unread("timed out")
 
 
-def threshold(target: str = "0.5", deviation: str = "0.3") -> Threshold:
-    return Threshold(Decimal(target), Decimal(deviation))
+def threshold(target: str = "0.5", deviation: str = "0.3", stop: str = "0") -> Threshold:
+    return Threshold(Decimal(target), Decimal(deviation), Decimal(stop))
 
 
 def balance(available: str, *, in_flight: str = "0", held: str = "0") -> Balance:
@@ -44,10 +44,14 @@ def snapshot(*inventories: Inventory, **changed: Any) -> Snapshot:
     return Snapshot(**{**values, **changed})
 
 
-def asset_policy(minimum: str = "0", maximum: str | None = None, *, enabled: bool = True) -> AssetPolicy:
-    return AssetPolicy(
-        threshold(), Decimal(minimum), None if maximum is None else Decimal(maximum), enabled=enabled
-    )
+def asset_policy(
+    minimum: str = "0", maximum: str | None = None, *, cap: str | None = None, **more: Any
+) -> AssetPolicy:
+    most = {
+        name: None if value is None else Decimal(value)
+        for name, value in {"maximum": maximum, "cap": cap}.items()
+    }
+    return AssetPolicy(**{"threshold": threshold(), "minimum": Decimal(minimum), **most, **more})
 
 
 def policy(assets: Iterable[str] | dict[str, AssetPolicy] = ("AAPL",), **changed: Any) -> Policy:
@@ -67,6 +71,11 @@ def operation(
 
 
 def settled(
-    asset: str = "AAPL", *, ago: float = 60, base: int | None = 90, ethereum: int | None = 190
+    asset: str = "AAPL",
+    *,
+    ago: float = 60,
+    base: int | None = 90,
+    ethereum: int | None = 190,
+    refusals: int = 0,
 ) -> Settled:
-    return Settled(asset, NOW - timedelta(seconds=ago), base, ethereum)
+    return Settled(asset, NOW - timedelta(seconds=ago), base, ethereum, refusals)

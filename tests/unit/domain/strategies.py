@@ -24,6 +24,14 @@ def thresholds() -> st.SearchStrategy[Threshold]:
     return st.builds(Threshold, ratio, ratio)
 
 
+@st.composite
+def stopping_thresholds(draw: st.DrawFn) -> Threshold:
+    """Thresholds with an inner band, which may be as wide as the outer one or nothing at all."""
+    target, deviation = (draw(st.integers(0, 1000)) for _ in range(2))
+    stop = draw(st.integers(0, deviation))
+    return Threshold(*(Decimal(thousandths) / 1000 for thousandths in (target, deviation, stop)))
+
+
 def balances(*, in_flight: bool = True) -> st.SearchStrategy[Balance]:
     zero = st.just(Decimal(0))
     return st.builds(Balance, amounts(), zero | amounts() if in_flight else zero, zero | amounts())

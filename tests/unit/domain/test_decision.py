@@ -105,4 +105,5 @@ def test_decision__as_json__has_amounts_as_text() -> None:
         "imbalance": {"imbalance": "too_much_offchain", "excess": "31.0000000019"},
         "operation": {"kind": "mint", "asset": "AAPL", "amount": "31.000000001"},
         "proposed": None,
+        "estimate": None,
     }

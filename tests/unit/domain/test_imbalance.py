@@ -18,7 +18,12 @@ from include.domain.imbalance import (
 )
 from include.domain.inventory import Balance, Inventory, Unread
 from tests.unit.domain.build import DOWN, balance, inventory, threshold
-from tests.unit.domain.strategies import inventories, settled_inventories, thresholds
+from tests.unit.domain.strategies import (
+    inventories,
+    settled_inventories,
+    stopping_thresholds,
+    thresholds,
+)
 
 
 def off(excess: str) -> Imbalance:
@@ -175,6 +180,64 @@ def test_detect__as_many_digits_as_are_let_in__is_exact() -> None:
 def test_threshold__bounds__may_lie_outside_zero_and_one() -> None:
     assert threshold("0.1", "0.3").lower == Decimal("-0.2")
     assert threshold("0.9", "0.3").upper == Decimal("1.2")
+
+
+@pytest.mark.parametrize(
+    ("onchain", "stop", "expected"),
+    [
+        ("19", "0", off("31")),
+        ("19", "0.1", off("21")),
+        ("19", "0.3", off("1")),
+        ("81", "0", on("31")),
+        ("81", "0.1", on("21")),
+        ("81", "0.3", on("1")),
+        ("20", "0.1", None),
+        ("80", "0.1", None),
+        ("39", "0.1", None),  # outside the inner band alone is no imbalance
+    ],
+)
+def test_detect__with_an_inner_band__measures_the_excess_to_its_nearer_edge(
+    onchain: str, stop: str, expected: Imbalance | None
+) -> None:
+    held = inventory(onchain, str(100 - int(onchain)))
+    assert detect(held, threshold("0.5", "0.3", stop)) == expected
+
+
+@given(settled_inventories(), stopping_thresholds())
+def test_detect__after_exactly_the_excess_has_moved__ratio_is_on_the_nearer_edge_of_the_inner_band(
+    held: Inventory, wanted: Threshold
+) -> None:
+    found = detect(held, wanted)
+    assume(found is not None)
+    assert found is not None
+    assert isinstance(held.onchain, Balance)
+    assert held.total is not None
+    low, excess = isinstance(found, TooMuchOffchain), Fraction(found.excess)
+    after = (Fraction(held.onchain.total) + (excess if low else -excess)) / Fraction(held.total)
+    assert after == Fraction(wanted.target) + (-1 if low else 1) * Fraction(wanted.stop)
+    assert wanted.lower <= wanted.inner_lower <= wanted.target <= wanted.inner_upper <= wanted.upper
+    assert Fraction(wanted.lower) <= after <= Fraction(wanted.upper)
+
+
+@given(settled_inventories(), stopping_thresholds())
+def test_detect__an_inner_band__changes_no_verdict_and_moves_no_more(
+    held: Inventory, wanted: Threshold
+) -> None:
+    found, all_the_way = detect(held, wanted), detect(held, Threshold(wanted.target, wanted.deviation))
+    assert type(found) is type(all_the_way)
+    if found is not None and all_the_way is not None:
+        assert found.excess <= all_the_way.excess
+
+
+@pytest.mark.parametrize(("deviation", "stop"), [("0.3", "0.301"), ("0", "0.001"), ("0.3", "-0.1")])
+def test_threshold__stop_outside_the_band__is_refused(deviation: str, stop: str) -> None:
+    with pytest.raises(ValueError, match=r"stop .* is outside the deviation|stop must not be negative"):
+        threshold("0.5", deviation, stop)
+
+
+@pytest.mark.parametrize(("deviation", "stop"), [("0.3", "0.3"), ("0", "0")])
+def test_threshold__stop_at_the_edge_of_the_band__is_allowed(deviation: str, stop: str) -> None:
+    assert threshold("0.5", deviation, stop).inner_upper == threshold("0.5", deviation).upper
 
 
 @pytest.mark.parametrize("kind", [TooMuchOnchain, TooMuchOffchain])

@@ -9,6 +9,7 @@ from include.domain.imbalance import Imbalance, TooMuchOffchain, TooMuchOnchain
 from include.domain.inventory import Venue
 from include.domain.operation import (
     LEGS,
+    OPTIONAL,
     Leg,
     OpenOperation,
     OperationKind,
@@ -60,6 +61,14 @@ def test_legs__of_every_kind__are_named() -> None:
     assert {leg for legs in LEGS.values() for leg in legs} == set(Leg)
 
 
+def test_legs__those_of_every_operation__are_among_all_in_the_same_order() -> None:
+    for kind, every in LEGS.items():
+        assert len(set(every)) == len(every)
+        assert [leg for leg in every if leg in kind.legs] == [*kind.legs]
+        assert set(every) - set(kind.legs) <= OPTIONAL
+    assert {leg for kind in OperationKind for leg in kind.legs}.isdisjoint(OPTIONAL)
+
+
 @pytest.mark.parametrize(
     ("kind", "asset"),
     [
@@ -88,3 +97,8 @@ def test_settled__another_zone__is_the_same_moment() -> None:
 def test_settled__no_zone__is_refused() -> None:
     with pytest.raises(ValueError, match="at must have a time zone"):
         Settled("AAPL", datetime(2026, 1, 1), 1, 1)  # noqa: DTZ001 - the point of the test
+
+
+def test_settled__negative_count_of_refusals__is_refused() -> None:
+    with pytest.raises(ValueError, match="refusals must not be negative"):
+        Settled("AAPL", datetime(2026, 1, 1, tzinfo=UTC), 1, 1, -1)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from include.domain.imbalance import TooMuchOffchain, TooMuchOnchain
+from include.domain.limits import DailyLimits, Hold, Shut
 from include.domain.operation import OpenOperation, OperationKind
 from include.domain.plan import (
+    NOTHING_HELD,
     AssetPolicy,
     Decision,
     PlannedOperation,
@@ -17,6 +19,7 @@ from include.domain.plan import (
     is_settling,
     is_stale,
     plan,
+    to_ask,
 )
 from tests.unit.domain.build import (
     DOWN,
@@ -35,6 +38,11 @@ if TYPE_CHECKING:
     from include.domain.inventory import Inventory, Unread
     from include.domain.operation import Settled
 
+AAPL_HELD = Hold(frozenset({"AAPL"}))
+FROZEN = Shut(Reason.FROZEN, "the gate says it is frozen: a split is due")
+SILENT = Shut(Reason.GATE_SILENT, "the gate gave no answer within 3 s")
+UNPRICED = Shut(Reason.UNPRICED, "Alpaca did not say what it takes")
+DEAR = Shut(Reason.OVER_COST_BUDGET, "it would cost 7 dollars of 5")
 LOW = inventory("19", "81")
 HIGH = inventory("81", "19")
 MINT_31 = PlannedOperation(OperationKind.MINT, "AAPL", Decimal(31))
@@ -45,6 +53,9 @@ def decide(
     wanted: Policy | None = None,
     *open_operations: OpenOperation,
     settlement: Settled | None = None,
+    moved: dict[str, Decimal] | None = None,
+    hold: Hold = NOTHING_HELD,
+    shut: Shut | None = None,
     now: datetime = NOW,
     **snapshot_changed: Any,
 ) -> Decision:
@@ -54,6 +65,9 @@ def decide(
         wanted or policy([held.asset]),
         open_operations,
         settled={} if settlement is None else {held.asset: settlement},
+        moved_today=moved,
+        hold=hold,
+        shut={} if shut is None else {held.asset: shut},
         now=now,
     )
     assert decision.asset == held.asset
@@ -278,6 +292,56 @@ def test_plan__amount_above_the_maximum__is_capped_not_skipped(maximum: str, amo
     assert ("The maximum is" in decision.detail) is (Decimal(maximum) < 31)
 
 
+@pytest.mark.parametrize(
+    ("maximum", "cap", "amount", "named"),
+    [
+        (None, "10", 10, "The cap is 10."),
+        ("10", "20", 10, "The maximum is 10."),
+        ("20", "10", 10, "The cap is 10."),
+        ("10", "10", 10, "The maximum is 10."),
+        (None, "31", 31, "is free offchain. Plan"),
+        (None, "30.999999999", "30.999999999", "The cap is"),
+    ],
+)
+def test_plan__amount_above_the_cap__is_cut_to_the_smaller_of_cap_and_maximum(
+    maximum: str | None, cap: str, amount: str | int, named: str
+) -> None:
+    decision = decide(LOW, policy({"AAPL": asset_policy(maximum=maximum, cap=cap)}))
+    assert decision.operation is not None
+    assert decision.operation.amount == Decimal(amount)
+    assert named in decision.detail
+
+
+def test_plan__inner_band__moves_to_its_edge_and_says_so() -> None:
+    wanted = policy({"AAPL": asset_policy(threshold=threshold(stop="0.1"))})
+    decision = decide(LOW, wanted)
+    assert decision.imbalance == TooMuchOffchain(Decimal(21))
+    assert decision.operation is not None
+    assert decision.operation.amount == 21
+    assert "outside 0.2 to 0.8, target 0.5, moved to 0.4 to 0.6." in decision.detail
+    assert decide(inventory("40", "60"), wanted).reason is Reason.BALANCED  # and it stays where it was moved
+
+
+@pytest.mark.parametrize(
+    ("free", "minimum", "reason"),
+    [
+        ("0", "0", Reason.NOTHING_AVAILABLE),
+        ("52.99", "53", Reason.BELOW_MINIMUM),
+        ("53", "53", Reason.PLANNED),
+    ],
+)
+def test_plan__dollars_held_as_a_reserve__are_named_as_what_is_not_free(
+    free: str, minimum: str, reason: Reason
+) -> None:
+    about = "withdrawable cash less a reserve of 100"
+    held = inventory("0", balance(free, held="1000"), "USDC")
+    decision = decide(held, policy({"USDC": asset_policy(minimum, free_offchain=about)}))
+    assert decision.reason is reason
+    assert f"{free} is free offchain (1000 is held, {about})." in decision.detail
+    other_way = decide(inventory("1000", "0", "USDC"), policy({"USDC": asset_policy(free_offchain=about)}))
+    assert about not in other_way.detail
+
+
 # What forbids a move that is due
 
 
@@ -290,6 +354,10 @@ def test_plan__amount_above_the_maximum__is_capped_not_skipped(maximum: str, amo
         (policy(enabled=False), Reason.REBALANCING_DISABLED),
         (policy(may_start=False), Reason.SWITCH_NOT_AT_RUN),
         (policy(max_open_operations=0), Reason.OVER_LIMIT),
+        (
+            policy({"AAPL": asset_policy("31")}, daily=DailyLimits(equity=Decimal(30))),
+            Reason.OVER_DAILY_LIMIT,
+        ),
         (policy(dry_run=True), Reason.DRY_RUN),
     ],
 )
@@ -318,6 +386,191 @@ def test_plan__move_forbidden_but_nothing_to_move__says_what_is_true_of_the_asse
     assert decide(inventory("20", "80"), policy(**changed)).reason is Reason.BALANCED
     assert decide(LOW, policy(**changed), operation()).reason is Reason.CLAIMED
     assert decide(LOW, policy({"AAPL": asset_policy("32")}, **changed)).reason is Reason.BELOW_MINIMUM
+
+
+@pytest.mark.parametrize(
+    ("hold", "reason"),
+    [
+        (NOTHING_HELD, Reason.PLANNED),
+        (AAPL_HELD, Reason.HELD),
+        (Hold(frozenset({"TSLA"})), Reason.PLANNED),
+        (Hold(everything="the list is unreadable"), Reason.HELD),
+    ],
+)
+def test_plan__held_back_by_people__is_not_moved(hold: Hold, reason: Reason) -> None:
+    decision = decide(LOW, hold=hold)
+    assert decision.reason is reason
+    assert (decision.proposed == MINT_31) is (reason is Reason.HELD)
+    if hold.everything is not None:
+        assert decision.detail.endswith("Not moved: the list is unreadable.")
+
+
+@pytest.mark.parametrize("shut", [FROZEN, SILENT, UNPRICED, DEAR])
+def test_plan__gate_is_shut__is_not_moved_and_says_what_the_gate_says(shut: Shut) -> None:
+    decision = decide(LOW, shut=shut)
+    assert decision.reason is shut.reason
+    assert decision.proposed == MINT_31
+    assert decision.detail.endswith(f"Not moved: {shut.why}.")
+
+
+def test_plan__gate_is_shut_for_what_does_not_move_anyway__says_what_is_true_of_the_asset() -> None:
+    assert decide(inventory("20", "80"), shut=FROZEN).reason is Reason.BALANCED
+    assert decide(LOW, policy(enabled=False), shut=FROZEN).reason is Reason.REBALANCING_DISABLED
+
+
+RESTS: dict[str, Any] = {"settle_cooldown": timedelta(minutes=2), "refusal_cooldown": timedelta(minutes=5)}
+
+
+@pytest.mark.parametrize(
+    ("ago", "refusals", "resting"),
+    [
+        (119.999, 0, True),
+        (120, 0, False),
+        (299.999, 1, True),
+        (300, 1, False),
+        (599.999, 2, True),
+        (600, 2, False),
+        (3599.999, 9, True),
+        (3600, 9, False),
+    ],
+)
+def test_plan__after_an_operation__asset_rests_longer_the_more_refusals_came_in_a_row(
+    ago: float, refusals: int, resting: bool
+) -> None:
+    decision = decide(LOW, policy(**RESTS), settlement=settled(ago=ago, refusals=refusals))
+    assert decision.reason is (Reason.COOLING_DOWN if resting else Reason.PLANNED)
+    assert (decision.proposed == MINT_31) is resting
+
+
+@pytest.mark.parametrize(
+    ("refusals", "words"),
+    [
+        (0, "(it moved money), and it rests until 2026-01-02T15:31:00+00:00."),
+        (3, "(3 in a row were cancelled), and it rests until 2026-01-02T15:49:00+00:00."),
+    ],
+)
+def test_plan__resting__says_since_when_why_and_until_when(refusals: int, words: str) -> None:
+    decision = decide(LOW, policy(**RESTS), settlement=settled(refusals=refusals))
+    assert f"its last operation ended at 2026-01-02T15:29:00+00:00 {words}" in decision.detail
+
+
+def test_plan__no_cooldowns__does_not_rest() -> None:
+    assert decide(LOW, policy(), settlement=settled(refusals=9)).reason is Reason.PLANNED
+
+
+# The gate is asked about
+
+
+def test_to_ask__what_nothing_but_rationing_forbids__is_asked_about() -> None:
+    names = ["AAPL", "MSTR", "TSLA", "USDC"]
+    for changed in ({}, {"max_open_operations": 1}, {"dry_run": True}):
+        decisions = plan(snapshot(*TILTED), policy(names, **changed), [], now=NOW)
+        assert [(one.asset, one.amount) for one in to_ask(decisions)] == [
+            ("AAPL", 40),
+            ("MSTR", Decimal("0.5")),
+            ("TSLA", 40),
+        ]
+    spent = plan(
+        snapshot(LOW),
+        policy(daily=DailyLimits(equity=Decimal(9))),
+        [],
+        moved_today={"X": Decimal(9)},
+        now=NOW,
+    )
+    assert [one.reason for one in spent] == [Reason.OVER_DAILY_LIMIT]
+    assert to_ask(spent) == (MINT_31,)
+
+
+@pytest.mark.parametrize("changed", [{"enabled": False}, {"may_start": False}, {"selected": frozenset()}])
+def test_to_ask__what_does_not_move_anyway__is_not_asked_about(changed: dict[str, Any]) -> None:
+    names = ["AAPL", "MSTR", "TSLA", "USDC"]
+    assert to_ask(plan(snapshot(*TILTED), policy(names, **changed), [], now=NOW)) == ()
+    assert to_ask([decide(LOW, hold=AAPL_HELD), decide(inventory("20", "80"))]) == ()
+
+
+# A day's limits
+
+
+@pytest.mark.parametrize(
+    ("already", "minimum", "amount"),
+    [
+        ("0", "0", "31"),
+        ("69", "0", "31"),  # just enough is left
+        ("69.000000001", "0", "30.999999999"),
+        ("69.0000000001", "0", "30.999999999"),
+        ("90", "10", "10"),
+        ("90.000000001", "10", None),
+        ("99.999999999", "0", "0.000000001"),
+        ("99.9999999991", "0", None),
+        ("100", "0", None),
+        ("120", "0", None),
+    ],
+)
+def test_plan__what_is_left_of_the_day__is_moved_if_it_reaches_the_minimum(
+    already: str, minimum: str, amount: str | None
+) -> None:
+    wanted = policy({"AAPL": asset_policy(minimum)}, daily=DailyLimits({"AAPL": Decimal(100)}))
+    decision = decide(LOW, wanted, moved={"AAPL": Decimal(already)})
+    assert decision.imbalance == TooMuchOffchain(Decimal(31))
+    if amount is None:
+        assert decision.reason is Reason.OVER_DAILY_LIMIT
+        assert decision.proposed == MINT_31
+    else:
+        assert decision.reason is Reason.PLANNED
+        assert decision.operation is not None
+        assert decision.operation.amount == Decimal(amount)
+        assert ("Cut to" in decision.detail) is (amount != "31")
+
+
+def test_plan__limit_of_the_day_reached__names_limit_and_figures() -> None:
+    wanted = policy(daily=DailyLimits(equity=Decimal(100)))
+    decision = decide(LOW, wanted, moved={"TSLA": Decimal(75), "NVDA": Decimal(25), "USDC": Decimal(9999)})
+    assert decision.detail.endswith(
+        "Not moved: the daily maximum of all equities is 100, 100 is moved today, 0 is left."
+    )
+
+
+@pytest.mark.parametrize(
+    ("equity", "amounts"),
+    [
+        # MSTR is furthest from target, then AAPL and TSLA, which are equally far: the first by name.
+        ("80.5", {"MSTR": "0.5", "AAPL": "40", "TSLA": "40"}),
+        ("60", {"MSTR": "0.5", "AAPL": "40", "TSLA": "19.5"}),
+        ("40.5", {"MSTR": "0.5", "AAPL": "40"}),
+        ("0.4", {"MSTR": "0.4"}),
+    ],
+)
+def test_plan__several_share_a_days_limit__those_furthest_from_target_come_first(
+    equity: str, amounts: dict[str, str]
+) -> None:
+    wanted = policy([one.asset for one in TILTED], daily=DailyLimits(equity=Decimal(equity)))
+    decisions = plan(snapshot(*TILTED), wanted, [], now=NOW)
+    found = {one.asset: one.operation.amount for one in decisions if one.operation and one.asset != "USDC"}
+    assert found == {asset: Decimal(amount) for asset, amount in amounts.items()}
+    assert {one.reason for one in decisions if one.operation is None} <= {Reason.OVER_DAILY_LIMIT}
+    assert decisions[-1].reason is Reason.PLANNED  # USDC has a limit of its own, or none
+
+
+def test_plan__refused_by_the_day__takes_no_place_under_the_limit_of_open_operations() -> None:
+    daily = DailyLimits({"MSTR": Decimal("0.1")})
+    wanted = policy({"AAPL": asset_policy(), "MSTR": asset_policy("0.2")}, daily=daily, max_open_operations=1)
+    decisions = plan(snapshot(*TILTED[:2]), wanted, [], now=NOW)
+    assert [one.reason for one in decisions] == [Reason.PLANNED, Reason.OVER_DAILY_LIMIT]
+
+
+def test_plan__over_the_limit_of_open_operations__takes_nothing_of_the_day() -> None:
+    daily = DailyLimits(equity=Decimal(41))
+    wanted = policy(["AAPL", "MSTR"], daily=daily, max_open_operations=1)
+    decisions = plan(snapshot(*TILTED[:2]), wanted, [], now=NOW)
+    assert [one.reason for one in decisions] == [Reason.OVER_LIMIT, Reason.PLANNED]
+
+
+def test_plan__distance_from_target__counts_the_inner_band() -> None:
+    wide = asset_policy(threshold=threshold(stop="0.3"))
+    held = inventory("5", "95", "AAPL"), inventory("10", "90", "TSLA")
+    wanted = policy({"AAPL": wide, "TSLA": asset_policy()}, max_open_operations=1)
+    decisions = plan(snapshot(*held), wanted, [], now=NOW)
+    assert [one.reason for one in decisions] == [Reason.PLANNED, Reason.OVER_LIMIT]
 
 
 # The limit
@@ -425,6 +678,7 @@ def test_detail__judged__has_the_numbers_and_never_rounds_onto_an_edge(held: Inv
     assert words in decide(held).detail
 
 
+SPENT = DailyLimits(equity=Decimal(1))
 REASONS: dict[Reason, Decision] = {
     Reason.CLAIMED: decide(LOW, None, operation()),
     Reason.STALE: decide(LOW, now=NOW + timedelta(hours=1)),
@@ -436,10 +690,17 @@ REASONS: dict[Reason, Decision] = {
     Reason.NOTHING_AVAILABLE: decide(inventory("0", balance("0", held="1"))),
     Reason.BELOW_MINIMUM: decide(LOW, policy({"AAPL": asset_policy("32")})),
     Reason.ASSET_DISABLED: decide(LOW, policy({"AAPL": asset_policy(enabled=False)})),
+    Reason.HELD: decide(LOW, hold=AAPL_HELD),
     Reason.NOT_SELECTED: decide(LOW, policy(selected=frozenset())),
+    Reason.COOLING_DOWN: decide(LOW, policy(**RESTS), settlement=settled()),
     Reason.REBALANCING_DISABLED: decide(LOW, policy(enabled=False)),
     Reason.SWITCH_NOT_AT_RUN: decide(LOW, policy(may_start=False)),
+    Reason.FROZEN: decide(LOW, shut=FROZEN),
+    Reason.GATE_SILENT: decide(LOW, shut=SILENT),
+    Reason.UNPRICED: decide(LOW, shut=UNPRICED),
+    Reason.OVER_COST_BUDGET: decide(LOW, shut=DEAR),
     Reason.OVER_LIMIT: decide(LOW, policy(max_open_operations=0)),
+    Reason.OVER_DAILY_LIMIT: decide(LOW, policy(daily=SPENT), moved={"AAPL": Decimal(1)}),
     Reason.DRY_RUN: decide(LOW, policy(dry_run=True)),
     Reason.PLANNED: decide(LOW),
 }
@@ -461,13 +722,18 @@ def test_reason__when_all_apply__the_first_in_the_list_is_given_then_the_next() 
         "dry_run": True,
         "max_open_operations": 0,
         "selected": frozenset(),
+        "daily": SPENT,
+        **RESTS,
     }
+    rationed: dict[str, Any] = {"dry_run": True, "max_open_operations": 0, "daily": SPENT}
     off, on = asset_policy(enabled=False), asset_policy()
     late, moving = NOW + timedelta(hours=1), inventory(balance("0", in_flight="1"), "81")
-    just = settled(ago=0)
+    just, lately = settled(ago=0), settled(ago=3)
+    moved = {"AAPL": Decimal(1)}
 
     def reason(wanted: Policy, held: Inventory = LOW, *claims: OpenOperation, **more: Any) -> Reason:
-        return decide(held, wanted, *claims, **more).reason
+        gate = {"hold": AAPL_HELD, "shut": FROZEN, "moved": moved}
+        return decide(held, wanted, *claims, **{**gate, **more}).reason
 
     wanted = policy({"AAPL": off}, **nothing_right)
     found = [
@@ -481,12 +747,19 @@ def test_reason__when_all_apply__the_first_in_the_list_is_given_then_the_next() 
         reason(wanted, inventory("0", balance("0", held="1"))),
         reason(policy({"AAPL": asset_policy("99", enabled=False)}, **nothing_right)),
         reason(wanted),
-        reason(policy({"AAPL": on}, **nothing_right)),
-        reason(policy(enabled=False, may_start=False, dry_run=True, max_open_operations=0)),
-        reason(policy(may_start=False, dry_run=True, max_open_operations=0)),
-        reason(policy(dry_run=True, max_open_operations=0)),
-        reason(policy(dry_run=True)),
-        reason(policy()),
+        reason(policy({"AAPL": on}, **nothing_right), settlement=lately),
+        reason(policy({"AAPL": on}, **nothing_right), settlement=lately, hold=NOTHING_HELD),
+        reason(policy(**{**nothing_right, "selected": None}), settlement=lately, hold=NOTHING_HELD),
+        reason(policy(**{**nothing_right, "selected": None}), hold=NOTHING_HELD),
+        reason(policy(may_start=False, **rationed), hold=NOTHING_HELD),
+        reason(policy(**rationed), hold=NOTHING_HELD),
+        reason(policy(**rationed), hold=NOTHING_HELD, shut=SILENT),
+        reason(policy(**rationed), hold=NOTHING_HELD, shut=UNPRICED),
+        reason(policy(**rationed), hold=NOTHING_HELD, shut=DEAR),
+        reason(policy(**rationed), hold=NOTHING_HELD, shut=None),
+        reason(policy(dry_run=True, daily=SPENT), hold=NOTHING_HELD, shut=None),
+        reason(policy(dry_run=True), hold=NOTHING_HELD, shut=None),
+        reason(policy(), hold=NOTHING_HELD, shut=None),
     ]
     assert found == list(Reason)
 
@@ -498,6 +771,12 @@ def test_reason__when_all_apply__the_first_in_the_list_is_given_then_the_next() 
 def test_asset_policy__sizes_that_make_no_sense__are_refused(minimum: str, maximum: str | None) -> None:
     with pytest.raises(ValueError, match=r"minimum|maximum"):
         asset_policy(minimum, maximum)
+
+
+@pytest.mark.parametrize(("minimum", "cap"), [("0", "0"), ("0", "-1"), ("2", "1")])
+def test_asset_policy__cap_that_makes_no_sense__is_refused(minimum: str, cap: str) -> None:
+    with pytest.raises(ValueError, match="cap"):
+        asset_policy(minimum, cap=cap)
 
 
 def test_asset_policy__maximum_equal_to_the_minimum__moves_just_that() -> None:
@@ -518,6 +797,8 @@ def test_asset_policy__only_a_threshold__is_enabled_without_limits() -> None:
     [
         ({"max_snapshot_age": timedelta(0)}, "max_snapshot_age"),
         ({"max_open_operations": -1}, "max_open_operations"),
+        ({"settle_cooldown": timedelta(seconds=-1)}, "a cooldown must not be negative"),
+        ({"refusal_cooldown": timedelta(seconds=-1)}, "a cooldown must not be negative"),
         ({"selected": frozenset({"AAPL", "APPL"})}, "selected but not configured: APPL"),
     ],
 )

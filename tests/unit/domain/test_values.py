@@ -12,6 +12,7 @@ import pytest
 
 from include.domain.decision import Decision, PlannedOperation, Reason
 from include.domain.imbalance import TooMuchOffchain, TooMuchOnchain
+from include.domain.limits import DailyLimits, Hold, Left, Shut
 from include.domain.operation import OperationKind
 from tests.unit.domain.build import (
     DOWN,
@@ -39,6 +40,10 @@ VALUES = [
     Decision("AAPL", Reason.BALANCED, "In."),
     asset_policy(),
     policy(),
+    DailyLimits({"AAPL": Decimal(1)}),
+    Left(Decimal(1), "One."),
+    Hold(frozenset({"AAPL"})),
+    Shut(Reason.FROZEN, "frozen"),
 ]
 
 

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from include.book import Venues
-from include.domain.operation import Leg, OperationKind
+from include.domain.operation import LEGS, Leg, OperationKind
 from include.exits.verbs import Exits
 from include.ledger.records import StoredTransaction
 from include.settings import Settings
-from include.venues.alpaca.models import CryptoTransfer, TokenizationRequest
+from include.venues.alpaca.models import CryptoTransfer, Order, TokenizationRequest
 from include.venues.errors import Unavailable
 from include.venues.evm.types import Block, Call, Receipt, Transaction
+from tests.support.plans import recorded_check
 from tests.unit.ledger.conftest import clock, ledger, ledger_url
 from tests.unit.ledger.test_ledger import claim
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from include.ledger.lease import Lease
     from include.ledger.ledger import Ledger
@@ -42,7 +43,14 @@ class Alpaca:
 
     rows: list[CryptoTransfer] = field(default_factory=list)
     requests: list[TokenizationRequest] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
     is_down: bool = False
+
+    def order(self, order_id: str) -> Order | None:
+        return next((one for one in self.orders if one.id == order_id), None)
+
+    def order_by_client_id(self, client_order_id: str) -> Order | None:
+        return next((one for one in self.orders if one.client_order_id == client_order_id), None)
 
     def transfers(self) -> list[CryptoTransfer]:
         if self.is_down:
@@ -99,9 +107,23 @@ class Stage:
     alpaca: Alpaca
     base: Base
 
-    def open(self, kind: OperationKind) -> Operation:
+    def open(self, kind: OperationKind, legs: Sequence[Leg] | None = None) -> Operation:
         asset, amount = ("USDC", 4_000_000_000) if kind.moves_usdc else ("AAPL", 31_000_000_000)
-        return claim(self.ledger, self.clock, asset, kind, amount=amount)
+        return claim(self.ledger, self.clock, asset, kind, amount=amount, legs=legs)
+
+    def open_converting(self, kind: OperationKind) -> Operation:
+        """Open an operation that turns dollars into USDC, or back."""
+        taken_at = self.clock()
+        return self.ledger.claim(
+            kind=kind,
+            asset="USDC",
+            amount=4_000_000_000,
+            decimals=kind.decimals,
+            check_id=recorded_check(self.ledger, taken_at),
+            run_id="run-1",
+            taken_at=taken_at,
+            legs=[leg for leg in LEGS[kind] if leg is Leg.CONVERT or leg in kind.legs],
+        )
 
     def under_lease(self, operation: Operation, act: Callable[[Lease], Any]) -> Any:
         with self.ledger.lease(operation.id, "a leg", timedelta(minutes=1)) as lease:
@@ -125,11 +147,24 @@ class Stage:
         }
         return self._request(operation, Leg.MINT, "mint_request", intent, status)
 
+    def order(self, operation: Operation, status: str = "sent") -> Effect:
+        """Record that an order for USDC was intended, and what became of it as far as is known."""
+        intent = {"side": "buy", "notional": "4000", "client_order_id": operation.id}
+        return self._request(operation, Leg.CONVERT, "conversion_order", intent, status, irreversible=False)
+
     def _request(
-        self, operation: Operation, leg: Leg, name: str, intent: dict[str, str], status: str, **found: Any
+        self,
+        operation: Operation,
+        leg: Leg,
+        name: str,
+        intent: dict[str, str],
+        status: str,
+        *,
+        irreversible: bool = True,
+        **found: Any,
     ) -> Effect:
         def record(lease: Lease) -> Effect:
-            effect = lease.intend(leg, name, intent, irreversible=True)
+            effect = lease.intend(leg, name, intent, irreversible=irreversible)
             if status == "intended":
                 return effect
             effect = lease.sent(effect, **found)
@@ -190,6 +225,22 @@ class Stage:
         row = CryptoTransfer.model_validate(values | changes)
         self.alpaca.rows.append(row)
         return row
+
+    def ordered(self, order_id: str, client_order_id: str, **changes: Any) -> Order:
+        """Let Alpaca know an order that fits `order`, but for what is given."""
+        values = {
+            "id": order_id,
+            "client_order_id": client_order_id,
+            "symbol": "USDCUSD",
+            "side": "buy",
+            "status": "new",
+            "notional": "4000",
+            "filled_qty": "0",
+            "created_at": self.clock().isoformat(),
+        }
+        order = Order.model_validate(values | changes)
+        self.alpaca.orders.append(order)
+        return order
 
     def requested(self, request_id: str = "request-1", **changes: Any) -> TokenizationRequest:
         """Let Alpaca list a request that fits `mint`, but for what is given."""

@@ -190,6 +190,36 @@ ASKED = [
         GONE,
     ),
     (
+        "convert.py: what became of it is not said",
+        TO_BASE,
+        lambda s, o: s.order(o, "sent"),
+        {"adopt", "cancel", "reconcile"},
+    ),
+    (
+        "convert.py: its id is known and the order is not",
+        TO_BASE,
+        lambda s, o: s.order(o, "sent"),
+        {"adopt", "cancel", "reconcile"},
+    ),
+    (
+        "convert.py: another order under our id, after a deposit",
+        TO_ALPACA,
+        lambda s, o: (s.transaction(o, Leg.DEPOSIT, "usdc_transfer", "done"), s.order(o, "sent")),
+        LOST,
+    ),
+    (
+        "convert.py: never cancelled",
+        TO_BASE,
+        lambda s, o: s.order(o, "done"),
+        {"cancel", "reconcile"},
+    ),
+    (
+        "convert.py: a status it does not know",
+        TO_ALPACA,
+        lambda s, o: (s.transaction(o, Leg.DEPOSIT, "usdc_transfer", "done"), s.order(o, "done")),
+        GONE,
+    ),
+    (
         "deposit.py: failed",
         TO_ALPACA,
         lambda s, o: s.transaction(o, Leg.DEPOSIT, "usdc_transfer", "done"),

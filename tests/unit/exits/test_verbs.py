@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from include.domain.operation import Leg, OperationKind, OperationStatus
+from include.domain.operation import LEGS, Leg, OperationKind, OperationStatus
 from include.exits.refusal import Refusal
 from include.ledger.records import EffectStatus, Verb
 from include.venues.evm.types import Call, Transaction
@@ -581,3 +581,64 @@ def test_close__bridged__does_not_ask_again(stage: Stage) -> None:
     )
     stage.under_lease(operation, lambda lease: lease.finish(Leg.BRIDGE, amount_out=1))
     stage.exits.close(operation.id, WHY, delivered=NOTHING)
+
+
+IN_VAULTS = [
+    (MINT, Leg.WRAP, "wrap"),
+    (MINT, Leg.VAULT_DEPOSIT, "vault_deposit"),
+    (REDEMPTION, Leg.VAULT_WITHDRAW, "vault_withdraw_0"),
+    (REDEMPTION, Leg.VAULT_WITHDRAW, "put_back"),
+    (REDEMPTION, Leg.UNWRAP, "unwrap"),
+    (TO_BASE, Leg.VAULT_DEPOSIT, "vault_deposit"),
+    (TO_ALPACA, Leg.VAULT_WITHDRAW, "vault_withdraw_0"),
+]
+in_vaults = pytest.mark.parametrize(("kind", "leg", "name"), IN_VAULTS)
+
+
+@in_vaults
+def test_close__transaction_of_a_vault_or_wrapper__is_decided_when_it_is_mined(
+    stage: Stage, kind: OperationKind, leg: Leg, name: str
+) -> None:
+    operation = stage.open(kind, LEGS[kind])
+    effect = stage.transaction(operation, leg, name)
+    with pytest.raises(Refusal, match=f"{name} is signed and not resolved"):
+        stage.exits.close(operation.id, WHY, delivered=NOTHING)
+    unchanged(stage, operation.id)
+    stage.under_lease(operation, lambda lease: lease.done(effect, HASH))
+    stage.alpaca.is_down = True  # nobody has to be asked
+    assert not stage.exits.close(operation.id, WHY, delivered=NOTHING).operation.status.is_open
+
+
+@in_vaults
+def test_cancel__after_a_transaction_of_a_vault_or_wrapper__is_refused(
+    stage: Stage, kind: OperationKind, leg: Leg, name: str
+) -> None:
+    operation = stage.open(kind, LEGS[kind])
+    effect = stage.transaction(operation, leg, name)
+    with pytest.raises(Refusal, match="may be mined at any time"):
+        stage.exits.cancel(operation.id, WHY)
+    stage.under_lease(operation, lambda lease: lease.done(effect, HASH))
+    with pytest.raises(Refusal, match="the money has left"):
+        stage.exits.cancel(operation.id, WHY)
+    unchanged(stage, operation.id)
+
+
+@in_vaults
+def test_adopt__transaction_of_a_vault_or_wrapper__is_verified_on_base(
+    stage: Stage, kind: OperationKind, leg: Leg, name: str
+) -> None:
+    operation = stage.open(kind, LEGS[kind])
+    effect = stage.transaction(operation, leg, name)
+    stage.base.put(Transaction(OTHER_HASH, WALLET, 7, CALL, 90), block=90)
+    situation = stage.exits.adopt(operation.id, WHY, reference=OTHER_HASH)
+    [adopted] = [one for leg in situation.legs for one in leg.effects]
+    assert (adopted.id, adopted.status, adopted.reference) == (effect.id, EffectStatus.DONE, OTHER_HASH)
+
+
+def test_close__a_wrapper_gave_more_than_was_asked__can_be_stated(stage: Stage) -> None:
+    operation = stage.open(REDEMPTION, (Leg.UNWRAP, Leg.REDEEM))
+    stage.under_lease(operation, lambda lease: lease.finish(Leg.UNWRAP, amount_out=32_000_000_000))
+    with pytest.raises(Refusal, match="from 0 to 32, not 33"):
+        stage.exits.close(operation.id, WHY, delivered=Decimal(33))
+    stage.exits.close(operation.id, WHY, delivered=Decimal(32))
+    assert stage.ledger.operation(operation.id).delivered == 32_000_000_000

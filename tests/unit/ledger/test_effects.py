@@ -168,3 +168,58 @@ def test_cancel__only_intended_or_reversible_or_not_done__frees_the_asset(
     assert lease.is_cancellable() is True
     lease.cancel("insufficient position")
     assert ledger.operation(lease.operation_id).status is OperationStatus.CANCELLED
+
+
+def test_cancel__everything_that_happened_is_undone__frees_the_asset(
+    lease: Lease, ledger: Ledger, clock: Clock
+) -> None:
+    taken = lease.done(sign(lease, clock, 7, "vault_withdraw_0"), "0x7")
+    returned = lease.done(sign(lease, clock, 8, "put_back"), "0x8")
+    lease.cancel("it was put back", undone=[taken, returned], base_block=120)
+    operation = ledger.operation(lease.operation_id)
+    assert (operation.status, operation.base_block) == (OperationStatus.CANCELLED, 120)
+    assert (operation.outcome, operation.delivered) == ("it was put back", None)
+    assert {(one.status, one.reference, one.detail) for one in ledger.effects(operation.id)} == {
+        (EffectStatus.DONE, "0x7", "undone: it was put back"),
+        (EffectStatus.DONE, "0x8", "undone: it was put back"),
+    }
+    assert ledger.settled()["AAPL"].base_block == 120
+
+
+@pytest.mark.parametrize("forgotten", ["vault_withdraw_0", "vault_withdraw_1", "put_back"])
+def test_cancel__one_of_what_happened_is_not_named__writes_nothing(
+    lease: Lease, ledger: Ledger, clock: Clock, forgotten: str
+) -> None:
+    names = ["vault_withdraw_0", "vault_withdraw_1", "put_back"]
+    done = [
+        lease.done(sign(lease, clock, nonce, name), f"0x{nonce}") for nonce, name in enumerate(names, start=7)
+    ]
+    with pytest.raises(MoneyMayHaveMoved, match="it was put back"):
+        lease.cancel("it was put back", undone=[one for one in done if one.name != forgotten])
+    assert ledger.operation(lease.operation_id).status.is_open
+    assert [one.detail for one in ledger.effects(lease.operation_id)] == [None, None, None]
+
+
+@pytest.mark.parametrize("status", ["intended", "sent", "unknown"])
+def test_cancel__what_is_called_undone_is_not_known_to_be_done__writes_nothing(
+    lease: Lease, ledger: Ledger, clock: Clock, status: str
+) -> None:
+    taken = lease.done(sign(lease, clock, 7, "vault_withdraw_0"), "0x7")
+    returned = sign(lease, clock, 8, "put_back")
+    if status != "intended":
+        returned = lease.sent(returned)
+    if status == "unknown":
+        returned = lease.unknown(returned, "no answer")
+    with pytest.raises(MoneyMayHaveMoved):
+        lease.cancel("it was put back", undone=[taken, returned])
+    assert ledger.operation(lease.operation_id).status.is_open
+
+
+def test_cancel__undone_as_it_was_read_before_it_happened__writes_nothing(
+    lease: Lease, ledger: Ledger
+) -> None:
+    read = lease.intend(Leg.MINT, "approve", {}, irreversible=False)
+    lease.sent(read)
+    with pytest.raises(EffectMoved):
+        lease.cancel("why", undone=[read])
+    assert ledger.operation(lease.operation_id).status.is_open

@@ -17,6 +17,7 @@ from include.ledger.ledger import AssetClaimed, LeaseHeld, Ledger, SnapshotOutda
 from tests.support.plans import recorded_check, snapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from include.ledger.records import Operation
@@ -35,6 +36,7 @@ def claim(
     run_id: str = "run-1",
     taken_at: datetime | None = None,
     amount: int = 31 * 10**9,
+    legs: Sequence[Leg] | None = None,
 ) -> Operation:
     taken_at = taken_at or clock()
     check_id = recorded_check(ledger, taken_at, run_id=run_id)
@@ -46,6 +48,7 @@ def claim(
         check_id=check_id,
         run_id=run_id,
         taken_at=taken_at,
+        legs=legs,
     )
 
 
@@ -100,6 +103,31 @@ def test_claim__free_asset__opens_with_its_legs(ledger: Ledger, clock: Clock) ->
         (Leg.BRIDGE, None, False),
     ]
     assert [claimed.asset for claimed in ledger.open_operations()] == ["USDC"]
+
+
+def test_claim__with_legs_and_terms__opens_with_those(ledger: Ledger, clock: Clock) -> None:
+    operation = ledger.claim(
+        kind=TO_BASE,
+        asset="USDC",
+        amount=7,
+        decimals=6,
+        check_id=recorded_check(ledger, clock()),
+        run_id="run-1",
+        taken_at=clock(),
+        legs=(Leg.WITHDRAW, Leg.BRIDGE, Leg.VAULT_DEPOSIT),
+        notes={"terms": {"vaults": ["0x1"]}},
+    )
+    legs = ledger.legs(operation.id)
+    assert [(leg.name, leg.position, leg.amount_in) for leg in legs] == [
+        (Leg.WITHDRAW, 0, 7),
+        (Leg.BRIDGE, 1, None),
+        (Leg.VAULT_DEPOSIT, 2, None),
+    ]
+    assert [leg.notes for leg in legs] == [{"terms": {"vaults": ["0x1"]}}] * 3
+    with ledger.lease(operation.id, "test", MINUTE) as lease:
+        assert lease.finish(Leg.WITHDRAW, amount_out=6) is False
+        assert lease.finish(Leg.BRIDGE, amount_out=5) is False
+        assert lease.finish(Leg.VAULT_DEPOSIT, amount_out=5) is True
 
 
 def test_claim__asset_already_claimed__is_refused(ledger: Ledger, clock: Clock) -> None:

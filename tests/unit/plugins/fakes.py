@@ -15,7 +15,7 @@ from include.settings import Settings, load_settings
 from tests.support.plans import recorded_check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from include.ledger.ledger import Ledger
     from tests.support.clock import Clock
@@ -35,7 +35,12 @@ def settings(**values: str) -> Settings:
     return load_settings(environ={f"BALLAST_{name.upper()}": value for name, value in given.items()})
 
 
-def opened(ledger: Ledger, clock: Clock, kind: OperationKind = OperationKind.MINT) -> dict[str, str]:
+def opened(
+    ledger: Ledger,
+    clock: Clock,
+    kind: OperationKind = OperationKind.MINT,
+    legs: Sequence[Leg] | None = None,
+) -> dict[str, str]:
     """Open an operation in the ledger, and return it as a claim hands it out."""
     asset, amount = ("USDC", 4_000_000_000) if kind.moves_usdc else ("AAPL", 31_000_000_000)
     check_id = recorded_check(ledger, clock(), AAPL=(Decimal(19), Decimal(81)))
@@ -47,6 +52,7 @@ def opened(ledger: Ledger, clock: Clock, kind: OperationKind = OperationKind.MIN
         check_id=check_id,
         run_id=RUN,
         taken_at=clock() + timedelta(microseconds=1),
+        legs=legs,
     )
     return {"operation_id": operation.id, "asset": asset, "label": f"some {asset}"}
 
@@ -116,7 +122,7 @@ def book_of(ledger: Ledger, clock: Callable[[], datetime], **values: str) -> Any
 
 
 def opening(book: Any) -> Callable[[Settings], Any]:
-    """Return what replaces `open_book`."""
+    """Return what replaces `open_book`, or what opens a part of it."""
 
     @contextmanager
     def open_book(_: Settings) -> Iterator[Any]:

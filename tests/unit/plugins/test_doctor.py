@@ -15,11 +15,13 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from ballast import doctor
-from ballast.switch import SWITCH
+from ballast.hooks import EvmHook
+from ballast.switch import HOLD, SWITCH
 from include import doctor as every
 from include.book import Network
 from include.doctor import ABOUT_AIRFLOW, Finding, Level
 from include.settings import load_settings
+from include.venues.errors import Unavailable
 from tests.unit.plugins.fakes import WALLET, settings
 
 if TYPE_CHECKING:
@@ -194,6 +196,44 @@ def test_switch__is_judged_by_what_it_means(
         monkeypatch.setenv(f"AIRFLOW_VAR_{SWITCH.upper()}", value)
 
     assert doctor._switch().level is level
+
+
+@pytest.mark.parametrize(
+    ("value", "level", "text"),
+    [
+        (None, Level.OK, "nothing is held"),
+        ("[]", Level.OK, "nothing is held"),
+        ("usdc", Level.WARNING, "USDC: nothing is begun for what is held"),
+        ("USDC, APPL", Level.WARNING, "rebalancing_hold names APPL, which is in no setting"),
+        ("not this!", Level.FAILURE, "the hold list is not a list of symbols"),
+    ],
+)
+def test_hold_list__is_judged_by_what_it_means(
+    monkeypatch: pytest.MonkeyPatch, value: str | None, level: Level, text: str
+) -> None:
+    if value is not None:
+        monkeypatch.setenv(f"AIRFLOW_VAR_{HOLD.upper()}", value)
+
+    found = doctor._hold(settings())
+
+    assert found.level is level
+    assert found.found.startswith(text)
+    assert bool(found.advice) is (level is not Level.OK)
+
+
+def test_connection__what_signs_does_not_answer__says_so(
+    give: Callable[..., None], examined: list[Subject], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_: EvmHook) -> None:
+        raise Unavailable(f"the signer is away, and repeats {KEY}")
+
+    give()
+    monkeypatch.setattr(EvmHook, "get_conn", away)
+
+    found = of(doctor.examine(), "Connection")
+
+    assert (Level.FAILURE, "the signer is away, and repeats ***") in found
+    assert examined[0].signer is None
 
 
 def test_connections__complete__are_ok_and_opened(give: Callable[..., None], examined: list[Subject]) -> None:

@@ -17,7 +17,7 @@ from ballast.operators import (
 from ballast.progress import PREFIX
 from ballast.switch import SWITCH
 from ballast.triggers import ConditionTrigger, SwitchTrigger
-from include.domain.operation import Leg, OperationKind, OperationStatus
+from include.domain.operation import LEGS, Leg, OperationKind, OperationStatus
 from include.ledger.lease import LeaseLost
 from include.legs import leg as legs
 from include.legs.conditions import Until
@@ -37,7 +37,7 @@ SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hou
 
 
 class Script:
-    """Replaces `advance`: says what it is told to, and remembers who asked."""
+    """Replaces `advance`: says what it is told to, and remembers who asked. What is done is in the ledger."""
 
     def __init__(self, *outcomes: Any) -> None:
         self.outcomes = list(outcomes)
@@ -48,7 +48,16 @@ class Script:
         outcome = self.outcomes.pop(0)
         if isinstance(outcome, Exception):
             raise outcome
+        if isinstance(outcome, Done):
+            finish(book.ledger, operation_id, step.leg, outcome.amount, outcome.proof)
         return outcome
+
+
+def finish(ledger: Ledger, operation_id: str, leg: LegName, amount: int = 1, proof: str = "") -> None:
+    """Record a leg as done."""
+    with ledger.lease(operation_id, "a test", HOUR) as lease:
+        lease.note(leg, proof=proof)
+        lease.finish(leg, amount_out=amount)
 
 
 @pytest.fixture
@@ -74,15 +83,30 @@ class Scene:
         self.script = Script()
 
     def operator(
-        self, *outcomes: Any, kind: OperationKind = OperationKind.MINT, leg: LegName = Leg.MINT, **values: str
+        self,
+        *outcomes: Any,
+        kind: OperationKind = OperationKind.MINT,
+        leg: LegName = Leg.MINT,
+        legs_of_it: tuple[LegName, ...] | None = None,
+        done: tuple[LegName, ...] = (),
+        last: bool = False,
+        **values: str,
     ) -> LegOperator:
-        """Return an operator whose leg says these, one after another."""
+        """Return an operator whose legs say these, one after another.
+
+        :param legs_of_it: what the operation consists of, by default what each of its kind does.
+        :param done: those that are done already.
+        """
         self.script = Script(*outcomes)
         book = book_of(self.ledger, self.clock, **values)
         self._patch.setattr(legs, "advance", self.script)
         self._patch.setattr(operators, "open_book", opening(book))
+        self._patch.setattr(operators, "open_ledger", opening(self.ledger))
         self._patch.setattr(operators, "load_settings", lambda: book.settings)
-        return OPERATORS[leg](task_id=leg.value, operation=opened(self.ledger, self.clock, kind))
+        operation = opened(self.ledger, self.clock, kind, legs_of_it)
+        for earlier in done:
+            finish(self.ledger, operation["operation_id"], earlier)
+        return OPERATORS[leg](task_id=leg.value, operation=operation, last=last)
 
 
 def wait(*looks: bool | Exception, every: timedelta = SECOND, reason: str = "Alpaca", **more: Any) -> Wait:
@@ -310,12 +334,20 @@ def test_execute__operation_over__no_longer_shows_it(scene: Scene) -> None:
         (OperationKind.USDC_ALPACA_TO_BASE, Leg.BRIDGE, "basescan.org"),
         (OperationKind.USDC_BASE_TO_ALPACA, Leg.BRIDGE, "etherscan.io"),
         (OperationKind.USDC_BASE_TO_ALPACA, Leg.DEPOSIT, "etherscan.io"),
+        (OperationKind.MINT, Leg.WRAP, "basescan.org"),
+        (OperationKind.MINT, Leg.VAULT_DEPOSIT, "basescan.org"),
+        (OperationKind.REDEMPTION, Leg.VAULT_WITHDRAW, "basescan.org"),
+        (OperationKind.REDEMPTION, Leg.UNWRAP, "basescan.org"),
+        (OperationKind.USDC_ALPACA_TO_BASE, Leg.VAULT_DEPOSIT, "basescan.org"),
+        (OperationKind.USDC_BASE_TO_ALPACA, Leg.VAULT_WITHDRAW, "basescan.org"),
     ],
 )
 def test_link__shows_the_chain_that_proves_the_leg(
     scene: Scene, kind: OperationKind, leg: Leg, host: str
 ) -> None:
-    operator = scene.operator(Done(1, HASH), kind=kind, leg=leg)
+    every = tuple(one for one in LEGS[kind] if one is not Leg.CONVERT)
+    done = every[: every.index(leg)]
+    operator = scene.operator(Done(1, HASH), kind=kind, leg=leg, legs_of_it=every, done=done)
 
     operator.execute(context(leg))
 
@@ -330,7 +362,107 @@ def test_link__proof_is_no_transaction__is_empty(scene: Scene) -> None:
     assert TransactionLink().get_link(operator, ti_key=None) == ""  # type: ignore[arg-type]
 
 
-def test_operators__there_is_one_for_each_leg() -> None:
-    assert set(OPERATORS) == set(Leg)
+REDEMPTION = OperationKind.REDEMPTION
+WITH_VAULT = (Leg.VAULT_WITHDRAW, Leg.REDEEM)
+
+
+def pushed(scene: Scene) -> list[LegName]:
+    """Return the legs that were asked for, in order."""
+    return [step.leg for _, step, _ in scene.script.asked]
+
+
+def test_execute__an_earlier_leg_is_not_done__pushes_it_first(scene: Scene) -> None:
+    operator = scene.operator(
+        Done(5, "0x1"), Done(4, HASH), kind=REDEMPTION, leg=Leg.REDEEM, legs_of_it=WITH_VAULT
+    )
+
+    result = operator.execute(context(Leg.REDEEM))
+
+    assert pushed(scene) == [Leg.VAULT_WITHDRAW, Leg.REDEEM]
+    assert (result["amount"], result["proof"]) == ("0.000000004", HASH)
+
+
+def test_execute__a_later_leg_is_not_done__is_left_to_its_own_task(scene: Scene) -> None:
+    operator = scene.operator(
+        Done(5, HASH), kind=REDEMPTION, leg=Leg.VAULT_WITHDRAW, legs_of_it=WITH_VAULT, last=False
+    )
+
+    operator.execute(context(Leg.VAULT_WITHDRAW))
+
+    assert pushed(scene) == [Leg.VAULT_WITHDRAW]
+    assert scene.ledger.operation(operator.operation["operation_id"]).status.is_open
+
+
+def test_execute__the_last_task__pushes_all_that_is_left(scene: Scene) -> None:
+    every = (Leg.MINT, Leg.WRAP, Leg.VAULT_DEPOSIT)
+    operator = scene.operator(Done(5, HASH), Done(4, "0x2"), Done(3, "0x3"), legs_of_it=every, last=True)
+
+    result = operator.execute(context(Leg.MINT))
+
+    assert pushed(scene) == [*every]
+    assert result["proof"] == HASH  # of its own leg
+    assert operator.transaction_url.endswith(HASH)
+    assert scene.ledger.operation(operator.operation["operation_id"]).status is OperationStatus.SETTLED
+
+
+def test_execute__the_operation_has_no_such_leg__returns_at_once_and_says_so(scene: Scene) -> None:
+    operator = scene.operator(kind=REDEMPTION, leg=Leg.VAULT_WITHDRAW)
+
+    result = operator.execute(context(Leg.VAULT_WITHDRAW))
+
+    assert result["nothing_to_do"] == "this operation has no leg vault_withdraw"
+    assert scene.script.asked == []
+    assert operator.transaction_url == ""
+
+
+def test_execute__no_such_leg_and_an_earlier_one_is_not_done__pushes_that(scene: Scene) -> None:
+    operator = scene.operator(
+        Done(5, HASH), kind=REDEMPTION, leg=Leg.UNWRAP, legs_of_it=(Leg.VAULT_WITHDRAW, Leg.REDEEM)
+    )
+
+    result = operator.execute(context(Leg.UNWRAP))
+
+    assert pushed(scene) == [Leg.VAULT_WITHDRAW]
+    assert "nothing_to_do" in result
+
+
+def test_execute__an_earlier_leg_waits__is_deferred_and_goes_on_with_its_own(scene: Scene) -> None:
+    operator = scene.operator(
+        wait(False, every=MINUTE),
+        Done(5, "0x1"),
+        Done(4, HASH),
+        kind=REDEMPTION,
+        leg=Leg.REDEEM,
+        legs_of_it=WITH_VAULT,
+    )
+
+    deferred(operator)
+    result = operator.resume(context(Leg.REDEEM))
+
+    assert pushed(scene) == [Leg.VAULT_WITHDRAW, Leg.VAULT_WITHDRAW, Leg.REDEEM]
+    assert result["proof"] == HASH
+
+
+def test_execute__the_operation_ends_in_an_earlier_leg__fails(scene: Scene) -> None:
+    operator = scene.operator(
+        Closed(OperationStatus.CANCELLED, "the vaults are empty"),
+        kind=REDEMPTION,
+        leg=Leg.REDEEM,
+        legs_of_it=WITH_VAULT,
+    )
+
+    with pytest.raises(AirflowFailException, match="the vaults are empty"):
+        operator.execute(context(Leg.REDEEM))
+
+
+def test_execute__own_leg_is_done__opens_no_venue(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    operator = scene.operator(kind=REDEMPTION, leg=Leg.VAULT_WITHDRAW, legs_of_it=WITH_VAULT, done=WITH_VAULT)
+    monkeypatch.delattr(operators, "open_book")
+
+    assert operator.execute(context(Leg.VAULT_WITHDRAW))["amount"] == "0.000000001"
+
+
+def test_operators__there_is_one_for_each_leg_and_each_has_a_step() -> None:
+    assert set(OPERATORS) == set(STEPS) == set(Leg)
     assert OPERATORS[Leg.MINT] is AlpacaMintOperator
     assert OPERATORS[Leg.BRIDGE] is CctpBridgeOperator

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 
-from ballast.switch import SWITCH, read_switch
+from ballast import switch
+from ballast.switch import HOLD, SWITCH, read_hold, read_switch, trip
 from include.check import Switch
+from include.domain.limits import Hold
 
 if TYPE_CHECKING:
     from tests.unit.plugins.fakes import Variables
@@ -44,13 +47,102 @@ def test_read_switch__there_but_unreadable__is_halt(
     assert read_switch() is Switch.HALT
 
 
+def refuse(*_: Any, **__: Any) -> Any:
+    raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR))
+
+
 def test_read_switch__airflow_cannot_be_asked__is_halt(
     variables: Variables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(prefix: str | None = None) -> Any:
-        raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR))
-
     monkeypatch.setattr(variables, "get", lambda key, default=None: default)
     monkeypatch.setattr(variables, "keys", refuse)
 
     assert read_switch() is Switch.HALT
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is logged as an error."""
+    found: list[str] = []
+    log = SimpleNamespace(error=lambda text, *parts: found.append(text % parts))
+    monkeypatch.setattr(switch, "log", log)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("value", "held"), [("AAPL, tsla", {"AAPL", "TSLA"}), ('["USDC"]', {"USDC"}), ("[]", set()), ("", set())]
+)
+def test_read_hold__a_list__holds_what_it_names(
+    variables: Variables, told: list[str], value: str, held: set[str]
+) -> None:
+    variables.values[HOLD] = value
+
+    assert read_hold() == Hold(frozenset(held))
+    assert told == []
+
+
+def test_read_hold__missing__holds_nothing(variables: Variables, told: list[str]) -> None:
+    assert read_hold() == Hold()
+    assert told == []
+
+
+def test_read_hold__not_a_list__holds_everything_and_says_so(variables: Variables, told: list[str]) -> None:
+    variables.values[HOLD] = "AAPL; TSLA"
+
+    assert read_hold().why("NVDA") is not None
+    assert told == ["no operation is begun: the hold list is not a list of symbols, so it holds everything"]
+
+
+@pytest.mark.parametrize("airflow_answers", [True, False])
+def test_read_hold__there_but_unreadable__holds_everything_and_says_so(
+    variables: Variables, told: list[str], monkeypatch: pytest.MonkeyPatch, airflow_answers: bool
+) -> None:
+    variables.values[HOLD] = "AAPL"
+    monkeypatch.setattr(variables, "get", lambda key, default=None: default)
+    if not airflow_answers:
+        monkeypatch.setattr(variables, "keys", refuse)
+
+    assert read_hold().why("NVDA") is not None
+    assert "rebalancing_hold could not be read" in told[0]
+
+
+def test_trip__at_run__turns_to_drain(variables: Variables, told: list[str]) -> None:
+    trip()
+
+    assert variables.values[SWITCH] == "drain"
+    assert told == []
+
+
+@pytest.mark.parametrize("value", ["halt", "drain", "runn", None])
+def test_trip__not_at_run__is_left_as_it_is(variables: Variables, value: str | None) -> None:
+    """Above all, halt is not turned into drain: that would let open operations go on."""
+    del variables.values[SWITCH]
+    if value is not None:
+        variables.values[SWITCH] = value
+
+    trip()
+
+    assert variables.writes == []
+    assert variables.values.get(SWITCH) == value
+
+
+def test_trip__switch_cannot_be_written__says_so(
+    variables: Variables, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(variables, "set", refuse)
+
+    trip()
+
+    assert told[0].startswith("the Airflow Variable rebalancing_switch could not be set to drain")
+
+
+def test_trip__switch_is_set_elsewhere__says_so(
+    variables: Variables, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(variables, "get", lambda key, default=None: "run")
+
+    trip()
+
+    assert told == [
+        "rebalancing_switch still says run: it is set elsewhere, as in AIRFLOW_VAR_REBALANCING_SWITCH"
+    ]

@@ -12,13 +12,14 @@ from airflow.sdk.execution_time.comms import ErrorResponse
 
 from ballast import tasks
 from ballast.progress import PREFIX
-from ballast.switch import SWITCH
+from ballast.switch import HOLD, SWITCH
 from include import snapshot
 from include.domain.decision import Decision, PlannedOperation, Reason
 from include.domain.operation import Leg, OperationKind
 from include.ledger import ledger as ledgers
 from include.ledger.records import CheckMode
 from include.settings import Settings, load_settings
+from include.venues.errors import Unavailable
 from tests.support.plans import recorded_check
 from tests.support.plans import snapshot as balances
 from tests.unit.plugins.fakes import RUN, opened, settings
@@ -49,6 +50,16 @@ class Runs:
         raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail=detail))
 
 
+class Silent:
+    """A chain that answers nothing, so that nothing is known of what a move costs."""
+
+    def fees(self) -> Any:
+        raise Unavailable("silent")
+
+    def multicall(self, _: Any) -> Any:
+        raise Unavailable("silent")
+
+
 @pytest.fixture
 def runs() -> Runs:
     return Runs()
@@ -66,7 +77,7 @@ def enter(
 
     @contextmanager
     def open_venues(given: Settings) -> Iterator[Any]:
-        yield SimpleNamespace(settings=given, now=clock)
+        yield SimpleNamespace(settings=given, now=clock, base=Silent())
 
     def enter(
         own: Settings | None = None,
@@ -152,6 +163,102 @@ def test_check__switch_is_not_at_run__plans_nothing(
     enter()
 
     assert tasks.check()["decisions"]["AAPL"] == "switch_not_at_run"
+
+
+@pytest.mark.parametrize(("value", "reason"), [("aapl", "held"), ("AAPL;", "held"), ("USDC", "planned")])
+def test_check__hold_list__is_read(
+    enter: Callable[..., None], variables: Variables, value: str, reason: str
+) -> None:
+    variables.values[HOLD] = value
+    enter()
+
+    assert tasks.check()["decisions"]["AAPL"] == reason
+
+
+def test_check__hold_list_names_an_asset_that_is_not_there__says_so(
+    enter: Callable[..., None], variables: Variables, told: list[str]
+) -> None:
+    variables.values[HOLD] = "APPL, AAPL"
+    enter()
+
+    tasks.check()
+
+    assert told == ["held, but not among the assets of the settings: APPL"]
+
+
+SPENT = {**ENABLED, "equity_daily_maximum": "31"}
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is logged as a warning or an error."""
+    found: list[str] = []
+
+    def tell(text: str, *parts: object) -> None:
+        found.append(text % parts)
+
+    log = SimpleNamespace(info=lambda *_: None, warning=tell, error=tell)
+    monkeypatch.setattr(tasks, "log", log)
+    return found
+
+
+@pytest.fixture
+def a_full_day(ledger: Ledger, clock: Clock) -> None:
+    """31 shares of another stock are on their way."""
+    check_id = recorded_check(ledger, clock(), AAPL=SHARES)
+    kind = OperationKind.MINT
+    ledger.claim(
+        kind=kind,
+        asset="TSLA",
+        amount=31 * 10**9,
+        decimals=kind.decimals,
+        check_id=check_id,
+        run_id="another",
+        taken_at=clock(),
+    )
+    clock.pass_(seconds=1)
+
+
+@pytest.mark.usefixtures("a_full_day")
+def test_check__daily_maximum_reached__turns_the_switch_to_drain_and_says_which(
+    enter: Callable[..., None], variables: Variables, told: list[str]
+) -> None:
+    enter(settings(**SPENT))
+
+    assert tasks.check()["decisions"]["AAPL"] == "over_daily_limit"
+
+    assert variables.values[SWITCH] == "drain"
+    (line,) = told
+    assert line.startswith("a daily maximum is reached, so rebalancing_switch is turned to drain. AAPL: ")
+    assert line.endswith("the daily maximum of all equities is 31, 31 is moved today, 0 is left.")
+    assert tasks.check()["decisions"]["AAPL"] == "switch_not_at_run"
+
+
+@pytest.mark.usefixtures("a_full_day")
+def test_check__just_below_the_daily_maximum__leaves_the_switch_at_run(
+    enter: Callable[..., None], variables: Variables, told: list[str]
+) -> None:
+    enter(settings(**{**ENABLED, "equity_daily_maximum": "31.01"}))
+
+    assert tasks.check()["decisions"]["AAPL"] == "planned"
+
+    assert variables.values[SWITCH] == "run"
+    assert told == []
+
+
+@pytest.mark.usefixtures("a_full_day")
+@pytest.mark.parametrize("why", ["dry run", "backfill", "disabled", "halt"])
+def test_check__daily_maximum_reached_where_nothing_may_move__leaves_the_switch_alone(
+    enter: Callable[..., None], variables: Variables, ledger: Ledger, clock: Clock, why: str
+) -> None:
+    recorded_check(ledger, clock(), AAPL=SHARES, USDC=SHARES)
+    variables.values[SWITCH] = before = "halt" if why == "halt" else "run"
+    own = settings(**{**SPENT, "rebalancing_enabled": str(why != "disabled")})
+    enter(own, run_type="backfill" if why == "backfill" else "scheduled", dry_run=why == "dry run")
+
+    tasks.check()
+
+    assert variables.values[SWITCH] == before
 
 
 def test_check__operation_is_open__tells_its_kind_to_the_claims(
@@ -261,6 +368,17 @@ def test_claim__switched_since_the_check__opens_nothing(
     enter()
     checked = planned(ledger, clock)
     variables.values[SWITCH] = value
+
+    assert tasks.claim(MINT, checked) == []
+    assert ledger.operations() == []
+
+
+def test_claim__held_since_the_check__opens_nothing(
+    enter: Callable[..., None], ledger: Ledger, clock: Clock, variables: Variables
+) -> None:
+    enter()
+    checked = planned(ledger, clock)
+    variables.values[HOLD] = "AAPL"
 
     assert tasks.claim(MINT, checked) == []
     assert ledger.operations() == []

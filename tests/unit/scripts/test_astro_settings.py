@@ -39,7 +39,7 @@ class TestOurFile:
         assert pools == {"rebalancing_check": (1, False), "rebalancing_operations": (32, True)}
 
     def test_read__our_file__switch_is_at_run(self) -> None:
-        assert read(DEFAULT_FILE).variables == {"rebalancing_switch": "run"}
+        assert read(DEFAULT_FILE).variables == {"rebalancing_switch": "run", "rebalancing_hold": "[]"}
 
 
 class TestRead:
