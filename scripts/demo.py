@@ -24,7 +24,8 @@ from include.domain.operation import OperationKind, OperationStatus
 from include.ledger.costs import costs_of
 from include.ledger.ledger import utc_now
 from include.sandbox import codes
-from include.sandbox.scenario import Shift, Side
+from include.sandbox.scenario import DESK, Shift, Side
+from scripts.conservation import Books, NotConserved, compared
 from scripts.cost_table import cost_table
 from scripts.local_airflow import AirflowFailed
 from scripts.local_ballast import RUN, LocalBallast
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from include.domain.inventory import Inventory
     from include.ledger.ledger import Ledger
     from include.ledger.records import Operation
-    from include.sandbox.audit import Holdings
 
 PATIENCE_SECONDS = 240
 BACK = Shift(USDC, Decimal(4000), Side.OFFCHAIN)
@@ -197,18 +197,6 @@ def _ratio(inventory: Inventory | None) -> str:
     return "-" if ratio is None else f"{ratio:.3f}"
 
 
-def _conservation(before: Holdings, after: Holdings) -> list[str]:
-    """Add up everything there is of each asset: it has to be what it was, to the last base unit."""
-    lines = ["Conservation, over all places (fees included)"]
-    for asset in before:
-        places = ", ".join(f"{plain(amount)} {place}" for place, amount in after[asset].items() if amount)
-        start, end = (sum(books[asset].values(), Decimal(0)) for books in (before, after))
-        if start != end:
-            raise DemoFailed(f"{asset}: {plain(start)} at the start and {plain(end)} at the end")
-        lines.append(f"{asset:<5} {plain(start)} = {places}")
-    return lines
-
-
 def main() -> int:
     """Run the demo, and end everything it started."""
     tell = Progress()
@@ -216,9 +204,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         feed = codes.create2_address(codes.price_feed_code())
-        with LocalBallast(home, tell, extra={"BALLAST_ETH_PRICE_FEED": feed}) as ballast:
+        with LocalBallast(home, tell, DESK, extra={"BALLAST_ETH_PRICE_FEED": feed}) as ballast:
             demo = Demo(ballast, tell)
-            before = ballast.world.holdings()
+            before = Books.of(ballast.world)
             ballast.unpause()
             tell(f"the DAG is running; watch it at {ballast.airflow.url}/dags/rebalancing")
             demo.run()
@@ -227,9 +215,9 @@ def main() -> int:
                 raise DemoFailed("money is missing or too much: " + "; ".join(violations))
             table, transactions = demo.table(), demo.transactions()
             costs = cost_table(demo.ledger)
-            conservation = _conservation(before, ballast.world.holdings())
+            conservation = compared(before, Books.of(ballast.world))
             tell("stopping everything")
-    except (DemoFailed, AirflowFailed) as failure:
+    except (DemoFailed, NotConserved, AirflowFailed) as failure:
         sys.stderr.write(f"demo failed: {failure}\nThe logs are in {home / 'airflow'}\n")
         return 1
     except KeyboardInterrupt:
@@ -238,7 +226,9 @@ def main() -> int:
     console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(table)
     console.print(costs)
-    sys.stdout.write("\n".join(["", *transactions, "", *conservation, "", demo.summary(tell.seconds), ""]))
+    heading = "Conservation, over all places (fees included; a dollar at Alpaca is a USDC here)"
+    lines = ["", *transactions, "", heading, *conservation, "", demo.summary(tell.seconds), ""]
+    sys.stdout.write("\n".join(lines))
     return 0
 
 

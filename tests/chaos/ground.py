@@ -35,13 +35,15 @@ LATENCIES = Latencies(
     withdrawal_processing=STEP_SECONDS,
     withdrawal_broadcast=STEP_SECONDS,
     deposit_credit=STEP_SECONDS,
+    order_fill=STEP_SECONDS,
     whitelist_approval=0,
 )
 ATTESTATION = AttestationSettings(fast_latency={ETHEREUM_DOMAIN: 0.2, BASE_DOMAIN: 0.2})
 BALANCED = Scenario(
     stocks={"AAPL": Holding(Decimal(70), Decimal(30))},
-    usdc=Holding(Decimal(5000), Decimal(5000)),
-    # A wrapper and vaults, so that an operation has every leg that there is for it.
+    # A wrapper, vaults and dollars, so that an operation has every leg that there is for it.
+    usdc=Holding(Decimal(10), Decimal(5000)),
+    cash=Decimal(5000),
     vaults={"AAPL": (vault_id(1), vault_id(2)), "USDC": (vault_id(3),)},
     wrapped={"AAPL": Decimal("1.25")},
 )
@@ -146,6 +148,8 @@ class Ground:
             found[f"{request.type} at Alpaca"] += 1
         for transfer in state.transfers.values():
             found[f"{transfer.direction} transfer at Alpaca"] += 1
+        for order in state.orders.values():
+            found[f"{order.side} order at Alpaca"] += 1
         maker = self.world.maker.address.lower()
         for name, chain in (("ethereum", self.world.ethereum), ("base", self.world.base)):
             for number in range(self.blocks[name] + 1, chain.head() + 1):

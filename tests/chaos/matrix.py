@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 import tempfile
 import time
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 AFTER_THE_LEASE = 61.0
 TRIES = 3
+TOLD_EVERY = 25
 
 
 @dataclass
@@ -113,6 +115,9 @@ def matrix(
                 break
         else:
             result.survived += 1
+        if result.cases % TOLD_EVERY == 0:
+            sys.stdout.write(f"{place.kind}: {result.cases} of {len(range(0, len(trace), every))} cases\n")
+            sys.stdout.flush()
     return result
 
 
@@ -125,6 +130,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--stop-at-first", action="store_true", help="end at the first failure")
     parser.add_argument("--out", type=Path, help="write the result as JSON")
     options = parser.parse_args(arguments)
+    logging.disable(logging.WARNING)  # the venues complain of chains that are put back under them
     total, began = Result(), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="ballast-chaos-") as folder, world() as started:
         for name in options.kinds.split(","):

@@ -108,6 +108,24 @@ def _no_lookup_before_a_withdrawal() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _no_order_id() -> Iterator[None]:
+    """Order without looking first, and under an id that is new each time."""
+    import uuid  # noqa: PLC0415 - of this mutant alone
+
+    from include.venues.alpaca.client import AlpacaBroker  # noqa: PLC0415 - as above
+
+    def buy(self: AlpacaBroker, notional: Any, client_order_id: str) -> Any:
+        assert client_order_id
+        order = original(self, notional, str(uuid.uuid4()))
+        return order.model_copy(update={"client_order_id": client_order_id})
+
+    original = AlpacaBroker.buy_usdc
+    blind = mock.patch.object(AlpacaBroker, "order_by_client_id", return_value=None)
+    with mock.patch.object(AlpacaBroker, "buy_usdc", buy), blind:
+        yield
+
+
 @dataclass(frozen=True)
 class Mutant:
     """One fault.
@@ -125,5 +143,6 @@ MUTANTS = {
     "broadcast-before-store": Mutant(OperationKind.REDEMPTION, _broadcast_before_it_is_stored),
     "no-idempotency-key": Mutant(OperationKind.MINT, _no_idempotency_key),
     "no-lease-check": Mutant(OperationKind.USDC_ALPACA_TO_BASE, _no_lease_check, needs_two=True),
+    "no-order-id": Mutant(OperationKind.USDC_ALPACA_TO_BASE, _no_order_id),
     "no-lookup-before-withdrawal": Mutant(OperationKind.USDC_ALPACA_TO_BASE, _no_lookup_before_a_withdrawal),
 }

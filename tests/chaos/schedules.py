@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import random
 import signal
@@ -24,7 +25,7 @@ import psutil
 
 from include.domain.operation import OperationKind
 from tests.chaos.ground import Child, Ground, ground, world
-from tests.chaos.matrix import AFTER_THE_LEASE, Result, baseline
+from tests.chaos.matrix import AFTER_THE_LEASE, TOLD_EVERY, Result, baseline
 from tests.chaos.mutants import MUTANTS
 
 if TYPE_CHECKING:
@@ -116,6 +117,9 @@ def schedules(
                 break
         else:
             result.survived += 1
+        if result.cases % TOLD_EVERY == 0:
+            sys.stdout.write(f"{place.kind}: {result.cases} of {count} schedules\n")
+            sys.stdout.flush()
     return result
 
 
@@ -129,6 +133,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--stop-at-first", action="store_true", help="end at the first failure")
     parser.add_argument("--out", type=Path, help="write the result as JSON")
     options = parser.parse_args(arguments)
+    logging.disable(logging.WARNING)  # the venues complain of chains that are put back under them
     total, began = Result(), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="ballast-chaos-") as folder, world() as started:
         for name in options.kinds.split(","):
