@@ -94,6 +94,7 @@ class Convert(Step):
         if not self._buys:
             intent = {"side": OrderSide.SELL.value, "quantity": plain(self.quantity)}
             return self._intend(intent)
+        preflight.require_account(self.venues)
         preflight.require_whitelisted(self.venues, self.venues.wallet)
         preflight.require_way(self.venues, self.operation.kind)
         preflight.require_burn_limit(self.venues, Network.ETHEREUM, self.amount)

@@ -15,7 +15,7 @@ from include.legs.conditions import TokenizationDecided, TransactionTrusted
 from include.legs.leg import REFUSED_POLL, Done, Step, Wait
 from include.venues.alpaca.errors import KeyReused
 from include.venues.errors import OutcomeUnknown, Refused
-from include.venues.evm import erc20
+from include.venues.evm import erc20, erc4626
 
 if TYPE_CHECKING:
     from include.ledger.records import Effect
@@ -62,13 +62,27 @@ class Mint(Step):
         )
 
     def _prepare_later_legs(self) -> Wait | None:
-        """Require gas, and grant allowances, for what is done with the tokens once they are here."""
+        """Require the way ahead of the tokens, and grant the allowances it needs."""
         if self.legs[-1] is self.leg:
             return None
         preflight.require_gas(self.venues, Network.BASE)
+        if self.terms.wrapper is not None:
+            self._require_wrappable(self.terms.wrapper)
         return allowances.ensure_later(self)
 
+    def _require_wrappable(self, wrapper: str) -> None:
+        """Require that the wrapper takes what is going to be minted."""
+        wanted = to_base_units(self.quantity, TOKEN_DECIMALS)
+        most = erc20.decode_uint(self.venues.base.call(erc4626.max_deposit(wrapper, self.venues.wallet)))
+        if most < wanted:
+            msg = (
+                f"the wrapper of {self.operation.asset} takes {plain(from_base_units(most, TOKEN_DECIMALS))} "
+                f"at most, and {plain(self.quantity)} are to be minted"
+            )
+            raise preflight.NotReady(msg)
+
     def _intend(self) -> Effect:
+        preflight.require_account(self.venues)
         asset = self.operation.asset
         intent = {
             "symbol": asset,

@@ -79,6 +79,19 @@ def require_burn_limit(venues: Venues, network: Network, amount: int) -> None:
         raise NotReady(msg)
 
 
+def require_account(venues: Venues) -> None:
+    """Require that Alpaca lets the account move what it holds.
+
+    :raises NotReady: naming its status, and what is blocked.
+    """
+    account = venues.alpaca.account()
+    if not account.is_active:
+        blocks = ("trading_blocked", "account_blocked", "transfers_blocked")
+        found = [f"the status is {account.status}", *(name for name in blocks if getattr(account, name))]
+        msg = f"the account at Alpaca cannot be used: {', '.join(found)}"
+        raise NotReady(msg)
+
+
 def require_set(value: str | None, name: str) -> str:
     """Return a setting that the leg at hand cannot do without.
 
@@ -98,6 +111,7 @@ def require_way(venues: Venues, kind: OperationKind) -> None:
     require_gas(venues, Network.ETHEREUM, Network.BASE)
     require_bridge(venues)
     if kind is OperationKind.USDC_BASE_TO_ALPACA:
+        require_account(venues)
         require_deposit_address(venues)
 
 
@@ -111,6 +125,7 @@ def require_way_from_base(venues: Venues, kind: OperationKind, amount: int) -> N
         require_way(venues, kind)
         require_burn_limit(venues, Network.BASE, amount)
     else:
+        require_account(venues)
         require_gas(venues, Network.BASE)
         require_set(venues.settings.redemption_wallet, "redemption_wallet")
 

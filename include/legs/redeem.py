@@ -55,6 +55,7 @@ class Redeem(Step):
         )
 
     def _transfer(self) -> Call:
+        preflight.require_account(self.venues)
         preflight.require_gas(self.venues, Network.BASE)
         redemption_wallet = preflight.require_set(self.settings.redemption_wallet, "redemption_wallet")
         return erc20.transfer(

@@ -112,7 +112,7 @@ class VaultWithdraw(OnVaults):
 
     def _take_missing(self, sender: Sender, target: int, taken: dict[int, Receipt]) -> Wait | None:
         """Withdraw what is missing from those vaults that nothing was withdrawn from yet."""
-        waiting = None if taken else self._prepare()
+        waiting = None if taken else self._prepare(target)
         if waiting is not None:
             return waiting
         for index, vault in enumerate(self.terms.vaults):
@@ -131,10 +131,23 @@ class VaultWithdraw(OnVaults):
                     return waiting
         return None
 
-    def _prepare(self) -> Wait | None:
+    def _prepare(self, target: int) -> Wait | None:
         """Require the way ahead, and grant what it needs, before anything is taken."""
         preflight.require_way_from_base(self.venues, self.operation.kind, self.amount)
+        if self.terms.wrapper is not None:
+            self._require_redeemable(self.terms.wrapper, target)
         return allowances.ensure_later(self)
+
+    def _require_redeemable(self, wrapper: str, shares: int) -> None:
+        """Require that the wrapper gives back what is to be taken, as far as the order book has so much."""
+        asked = (erc20.balance_of(wrapper, self.orderbook), erc4626.max_redeem(wrapper, self.orderbook))
+        held, most = (erc20.decode_uint(self.venues.base.call(call)) for call in asked)
+        if most < min(held, shares):
+            msg = (
+                f"the wrapper of {self.operation.asset} gives back {self.shown(most)} at most, and "
+                f"{self.shown(shares)} are to be unwrapped"
+            )
+            raise preflight.NotReady(msg)
 
     def _take(
         self, sender: Sender, index: int, units: int, target: int, taken: dict[int, Receipt]

@@ -55,6 +55,7 @@ class Withdraw(Step):
         return self._follow(effect)
 
     def _require_ready(self) -> None:
+        preflight.require_account(self.venues)
         preflight.require_whitelisted(self.venues, self.venues.wallet)
         preflight.require_way(self.venues, self.operation.kind)
         preflight.require_burn_limit(self.venues, Network.ETHEREUM, self.amount)

@@ -300,6 +300,15 @@ class World:
         wrapper = self._wrapper(asset)
         chains.transact(self.base_url, Role.ISSUER, wrapper, "setRedeemLimit(uint256)", [limit])
 
+    def limit_wrapping(self, asset: str, tokens: Decimal | None) -> None:
+        """Let nobody wrap more of a stock's tokens at once than this; None lifts the limit.
+
+        :raises ValueError: the stock is not wrapped.
+        """
+        limit = ALWAYS if tokens is None else int(tokens.scaleb(18))
+        wrapper = self._wrapper(asset)
+        chains.transact(self.base_url, Role.ISSUER, wrapper, "setDepositLimit(uint256)", [limit])
+
     def _wrapper(self, asset: str) -> str:
         if asset not in self.deployment.wrappers:
             raise ValueError(f"{asset} is not wrapped")

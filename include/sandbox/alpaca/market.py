@@ -49,7 +49,7 @@ def account(core: Core) -> dict[str, Any]:
         "pending_transfer_out": "0",
         "trading_blocked": False,
         "transfers_blocked": False,
-        "account_blocked": False,
+        "account_blocked": core.rules.account_blocked,
         "trade_suspended_by_user": False,
         "created_at": core.timestamp(core.profile.opened_at),
     }

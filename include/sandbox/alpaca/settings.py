@@ -46,6 +46,7 @@ class Rules(BaseModel):
     minimum_order: Decimal = Field(default=Decimal(10), ge=0)  # dollars, for buying only
     partial_fill: Decimal | None = Field(default=None, gt=0, lt=1)  # what of each order is filled, if set
     insufficient_dollars: Literal["buying_power", "balance"] = "buying_power"  # the words for it
+    account_blocked: bool = False  # what the account says of itself; requests are taken all the same
     insufficient_status: Literal[400, 403, 422] = 400
     replay: Literal["original", "current"] = "original"  # what a replayed mint shows
     mint_answers_id: bool = False  # answer the mint with `id`, as older versions did

@@ -17,6 +17,8 @@ contract StockWrapper {
         uint256 shares
     );
 
+    error ERC4626ExceededMaxDeposit(address receiver, uint256 assets, uint256 max);
+    error ERC4626ExceededMaxMint(address receiver, uint256 shares, uint256 max);
     error ERC4626ExceededMaxWithdraw(address owner, uint256 assets, uint256 max);
     error ERC4626ExceededMaxRedeem(address owner, uint256 shares, uint256 max);
 
@@ -29,6 +31,8 @@ contract StockWrapper {
     uint256 public totalSupply;
     /// The most shares that anybody may redeem at once; the issuer sets it.
     uint256 public redeemLimit = type(uint256).max;
+    /// The most tokens that anybody may put in at once; the issuer sets it.
+    uint256 public depositLimit = type(uint256).max;
     mapping(address => uint256) public balanceOf;
     mapping(address => mapping(address => uint256)) public allowance;
 
@@ -42,6 +46,11 @@ contract StockWrapper {
     function setRedeemLimit(uint256 shares) external {
         require(msg.sender == issuer, "StockWrapper: caller is not the issuer");
         redeemLimit = shares;
+    }
+
+    function setDepositLimit(uint256 assets) external {
+        require(msg.sender == issuer, "StockWrapper: caller is not the issuer");
+        depositLimit = assets;
     }
 
     // What shares are worth
@@ -74,12 +83,12 @@ contract StockWrapper {
         return _toAssets(shares, false);
     }
 
-    function maxDeposit(address) external pure returns (uint256) {
-        return type(uint256).max;
+    function maxDeposit(address) public view returns (uint256) {
+        return depositLimit;
     }
 
-    function maxMint(address) external pure returns (uint256) {
-        return type(uint256).max;
+    function maxMint(address) public view returns (uint256) {
+        return depositLimit == type(uint256).max ? depositLimit : _toShares(depositLimit, false);
     }
 
     function maxRedeem(address owner) public view returns (uint256) {
@@ -93,11 +102,13 @@ contract StockWrapper {
     // In and out
 
     function deposit(uint256 assets, address receiver) external returns (uint256 shares) {
+        if (assets > depositLimit) revert ERC4626ExceededMaxDeposit(receiver, assets, depositLimit);
         shares = previewDeposit(assets);
         _wrap(assets, shares, receiver);
     }
 
     function mint(uint256 shares, address receiver) external returns (uint256 assets) {
+        if (shares > maxMint(receiver)) revert ERC4626ExceededMaxMint(receiver, shares, maxMint(receiver));
         assets = previewMint(shares);
         _wrap(assets, shares, receiver);
     }

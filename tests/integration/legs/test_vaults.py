@@ -388,6 +388,35 @@ def test_wrap__ratio_moves_before_it_is_mined__deposits_the_shares_of_the_event(
     assert_sound(vault_desk)
 
 
+def test_vault_withdraw__the_wrapper_gives_back_too_little__takes_nothing(vault_desk: Desk) -> None:
+    operation_id = open_for(vault_desk, REDEMPTION, "MSFT")
+    vault_desk.world.limit_redemptions("MSFT", Decimal(1))
+    closed = vault_desk.push(operation_id, Leg.VAULT_WITHDRAW)
+    assert isinstance(closed, Closed)
+    assert "gives back 1 wrapped MSFT at most" in closed.outcome
+    assert vault_desk.ledger.operation(operation_id).status is OperationStatus.CANCELLED
+    assert vault_desk.ledger.effects(operation_id) == []
+    assert_sound(vault_desk)
+
+
+def test_mint__the_wrapper_takes_too_little__is_not_asked_for(vault_desk: Desk) -> None:
+    operation_id = open_for(vault_desk, MINT, "NVDA")
+    vault_desk.world.limit_wrapping("NVDA", Decimal("39.999999999"))
+    closed = vault_desk.push(operation_id, Leg.MINT)
+    assert isinstance(closed, Closed)
+    assert "takes 39.999999999 at most, and 40 are to be minted" in closed.outcome
+    assert vault_desk.ledger.effects(operation_id) == []
+    assert vault_desk.world.broker.core.state.requests == {}
+    assert_sound(vault_desk)
+
+
+def test_wrap__as_much_as_the_wrapper_takes__is_wrapped(vault_desk: Desk) -> None:
+    operation_id = open_for(vault_desk, MINT, "NVDA")
+    vault_desk.world.limit_wrapping("NVDA", Decimal(40))
+    vault_desk.settle(operation_id)
+    assert_sound(vault_desk)
+
+
 def test_unwrap__the_wrapper_gives_back_too_little__asks_a_person_and_goes_on_later(vault_desk: Desk) -> None:
     operation_id = open_for(vault_desk, REDEMPTION, "MSFT")
     vault_desk.finish(operation_id, Leg.VAULT_WITHDRAW)

@@ -284,6 +284,17 @@ def test_gas__none_at_the_start__nothing_is_begun(desk: LyingDesk, kind: Operati
     assert assert_never_twice(desk.world) == {}
 
 
+@pytest.mark.parametrize("kind", OperationKind)
+def test_account__blocked_at_alpaca__nothing_is_begun(desk: LyingDesk, kind: OperationKind) -> None:
+    core = desk.world.broker.core
+    operation_id = open_one(desk, kind).operation_id
+    core.rules = core.rules.model_copy(update={"account_blocked": True})
+    assert drive(desk, operation_id).is_cancelled
+    assert "account_blocked" in str(desk.ledger.operation(operation_id).outcome)
+    assert desk.ledger.effects(operation_id) == []
+    assert assert_never_twice(desk.world) == {}
+
+
 def test_gas__gone_half_way__asks_and_goes_on_when_there_is_some(desk: LyingDesk) -> None:
     operation_id = burnt(desk)
     circle(desk, paused=False)

@@ -183,7 +183,7 @@ def test_cancel__everything_that_happened_is_undone__frees_the_asset(
         (EffectStatus.DONE, "0x7", "undone: it was put back"),
         (EffectStatus.DONE, "0x8", "undone: it was put back"),
     }
-    assert ledger.settled()["AAPL"].base_block == 120
+    assert ledger.settled()[operation.asset].base_block == 120
 
 
 @pytest.mark.parametrize("forgotten", ["vault_withdraw_0", "vault_withdraw_1", "put_back"])
