@@ -17,12 +17,13 @@ import time
 from pathlib import Path
 from typing import Final
 
+from include.domain.operation import OperationKind
 from scripts.astro_settings import ROOT
 from tests.chaos.matrix import Result
 from tests.chaos.mutants import MUTANTS
 
-PARTS: Final = ("usdc_alpaca_to_base,mint", "usdc_base_to_alpaca,redemption")
-"""The operations, in two halves of about the same length: one world each, side by side."""
+PARTS: Final = tuple(OperationKind)
+"""One world for each kind of operation, side by side: each of them mostly waits for its venues."""
 SEEDS: Final = 75
 
 
