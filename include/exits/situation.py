@@ -13,7 +13,7 @@ from include.legs.mint import REQUEST as MINT_REQUEST
 from include.legs.withdraw import REQUEST as WITHDRAWAL_REQUEST
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from include.ledger.ledger import Ledger
@@ -143,18 +143,34 @@ def describe(ledger: Ledger, operation_id: str, now: datetime) -> Situation:
         operation = ledger.operation(operation_id)
     except LookupError as error:
         raise Refusal(str(error.args[0])) from None
-    effects = ledger.effects(operation_id)
-    legs: list[LegSituation] = []
+    return situation_of(
+        operation,
+        ledger.legs(operation_id),
+        ledger.effects(operation_id),
+        ledger.interventions(operation_id),
+        now,
+    )
+
+
+def situation_of(
+    operation: Operation,
+    legs: Iterable[LegState],
+    effects: Sequence[Effect],
+    interventions: Iterable[Intervention],
+    now: datetime,
+) -> Situation:
+    """Say the same from what has been read of the ledger already."""
+    found: list[LegSituation] = []
     before: LegState | None = None
-    for leg in ledger.legs(operation_id):
+    for leg in legs:
         own = tuple(effect for effect in effects if effect.leg == leg.name)
-        legs.append(_leg(operation, leg, before, own, now))
+        found.append(_leg(operation, leg, before, own, now))
         before = leg
     return Situation(
         operation=operation,
-        legs=tuple(legs),
+        legs=tuple(found),
         verbs=_verbs(operation, effects) if operation.status.is_open else {},
-        interventions=tuple(ledger.interventions(operation_id)),
+        interventions=tuple(interventions),
     )
 
 
