@@ -14,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -22,46 +24,57 @@ from scripts.astro_settings import ROOT
 from tests.chaos.matrix import Result
 from tests.chaos.mutants import MUTANTS
 
-PARTS: Final = tuple(OperationKind)
-"""One world for each kind of operation, side by side: each of them mostly waits for its venues."""
-SEEDS: Final = 75
+SEEDS: Final = 60
+"""How many schedules of two processes at once each kind of operation plays."""
 
 
-def side_by_side(module: str, parts: tuple[str, ...], *options: str) -> Result:
-    """Play a part each in a process of its own, and add up what they found."""
-    total = Result()
+@dataclass
+class Found:
+    """What the two halves found, of one kind of operation or of all."""
+
+    matrix: Result = field(default_factory=Result)
+    pairs: Result = field(default_factory=Result)
+
+
+def played(module: str, kind: str, *options: str) -> Result:
+    """Play one kind of operation in a process with a world of its own."""
     with tempfile.TemporaryDirectory(prefix="ballast-chaos-") as folder:
-        outputs = [Path(folder) / f"{number}.json" for number in range(len(parts))]
-        processes = [
-            subprocess.Popen(  # noqa: S603 - our own command
-                [sys.executable, "-m", module, "--kinds", part, "--out", str(output), *options], cwd=ROOT
-            )
-            for part, output in zip(parts, outputs, strict=True)
-        ]
-        for process, part, output in zip(processes, parts, outputs, strict=True):
-            process.wait()
-            if output.exists():
-                total.add(Result(**json.loads(output.read_text(encoding="utf-8"))))
-            else:
-                total.failures.append(f"{part} stuck: it ended with {process.returncode}")
-    return total
+        output = Path(folder) / "result.json"
+        command = [sys.executable, "-m", module, "--kinds", kind, "--out", str(output), *options]
+        done = subprocess.run(command, cwd=ROOT, check=False)  # noqa: S603 - our own command
+        if output.exists():
+            return Result(**json.loads(output.read_text(encoding="utf-8")))
+    return Result(failures=[f"{kind} stuck: {module} ended with {done.returncode}"])
+
+
+def play(kind: str, seeds: int, every: int) -> Found:
+    """Play the crash matrix of one kind of operation, and then two processes at once."""
+    return Found(
+        played("tests.chaos.matrix", kind, "--every", str(every)),
+        played("tests.chaos.schedules", kind, "--seeds", str(seeds)),
+    )
 
 
 def chaos(seeds: int, every: int) -> int:
     """Run the crash matrix, two at once, venues that lie, and Airflow's own faults."""
     began = time.monotonic()
-    matrix = side_by_side("tests.chaos.matrix", PARTS, "--every", str(every))
-    pairs = side_by_side("tests.chaos.schedules", PARTS, "--seeds", str(seeds))
+    all_of_it = Found()
+    # Side by side, as each world mostly waits for its venues.
+    with ThreadPoolExecutor(len(OperationKind)) as pool:
+        for found in pool.map(lambda kind: play(kind, seeds, every), OperationKind):
+            all_of_it.matrix.add(found.matrix)
+            all_of_it.pairs.add(found.pairs)
+    matrix, pairs = all_of_it.matrix, all_of_it.pairs
     for failure in (*matrix.failures, *pairs.failures):
         print(failure)
     print(f"two at once: {pairs.survived} of {pairs.cases} schedules survived")
     print(f"a person acted in {matrix.asked} of {matrix.cases} cases")
-    total = Result(seconds=time.monotonic() - began)
+    told = subprocess.run([sys.executable, "-m", "scripts.test", "lying", "faults"], cwd=ROOT, check=False)
+    total = Result()
     total.add(matrix)
     total.cases += pairs.cases
     total.survived += pairs.survived
     total.failures += pairs.failures
-    told = subprocess.run([sys.executable, "-m", "scripts.test", "lying", "faults"], cwd=ROOT, check=False)
     total.seconds = time.monotonic() - began
     print(total.line)
     return 1 if total.failures or total.survived < total.cases or told.returncode else 0

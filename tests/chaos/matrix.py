@@ -144,7 +144,6 @@ def main(arguments: list[str] | None = None) -> int:
     total.seconds = time.monotonic() - began
     if options.out is not None:
         options.out.write_text(json.dumps(asdict(total)), encoding="utf-8")
-    sys.stdout.write(f"{total.line}\n")
     return 1 if total.failures else 0
 
 
