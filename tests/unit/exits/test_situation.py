@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import ast
 import json
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from include import legs
 from include.domain.operation import Leg, OperationKind
 from include.exits.refusal import Refusal
 from include.exits.situation import describe, describe_open
 from include.ledger.records import Verb
+from tests.support.asked import told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -247,12 +245,5 @@ def test_verbs__whenever_a_leg_asks_for_a_person__there_is_something_to_decide(
 
 
 def test_attention__every_place_in_the_legs__is_in_the_table_above() -> None:
-    places: list[str] = []
-    for file in sorted(Path(legs.__file__).parent.glob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.Call):
-                continue
-            given = [keyword.value for keyword in node.keywords if keyword.arg == "attention"]
-            # What is only handed on, as `attention=outcome.attention`, asks nothing itself.
-            places += [file.name for value in given if not isinstance(value, ast.Attribute)]
+    places = [place.file for place in told().asked]
     assert sorted(places) == sorted(place.split(":")[0] for place, *_ in ASKED)
