@@ -147,7 +147,8 @@ class Evidence:
             ]
         elif effect.name == ORDER:
             ordered = self.venues.alpaca.order_by_client_id(effect.intent["client_order_id"])
-            found = [] if ordered is None else [ordered.id]
+            # Alpaca takes an id once: where another order has it, ours was never taken.
+            found = [] if ordered is None or unlike_order(effect, ordered) else [ordered.id]
         else:
             labelled = self.venues.alpaca.tokenization_request_by_client_id(self.operation.id)
             if labelled is not None:

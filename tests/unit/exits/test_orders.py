@@ -89,6 +89,20 @@ def test_cancel__answer_lost_and_alpaca_knows_the_order__is_refused(stage: Stage
         cancel(stage, operation.id)
 
 
+@ENDS
+def test_end__another_order_has_our_id__proves_that_ours_never_was(
+    stage: Stage, end: Callable[[Stage, str], object]
+) -> None:
+    operation = stage.open_converting(TO_BASE)
+    stage.order(operation)
+    stage.ordered("order-7", operation.id, side="sell")
+    with pytest.raises(Refusal, match="try again at"):
+        end(stage, operation.id)
+    stage.clock.pass_(seconds=LOOKUP_LAG.total_seconds())
+    end(stage, operation.id)
+    assert not stage.ledger.operation(operation.id).status.is_open
+
+
 def test_cancel__answer_lost_a_moment_ago__has_to_wait(stage: Stage) -> None:
     operation = stage.open_converting(TO_BASE)
     stage.order(operation)
