@@ -70,9 +70,9 @@ def newest_check(session: Session) -> CheckHead | None:
 
 def inventories(session: Session, check_id: str) -> dict[str, Any]:
     """Return what a check saw of each asset, in the JSON form of an `Inventory`."""
-    found: dict[str, Any] = session.scalars(
-        select(CheckRow.snapshot).where(CheckRow.id == check_id)
-    ).one()["inventories"]
+    found: dict[str, Any] = session.scalars(select(CheckRow.snapshot).where(CheckRow.id == check_id)).one()[
+        "inventories"
+    ]
     return found
 
 

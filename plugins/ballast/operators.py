@@ -15,7 +15,7 @@ from ballast import progress
 from ballast.hooks import open_book, open_ledger
 from ballast.switch import SWITCH, read_switch
 from ballast.triggers import ConditionTrigger, SwitchTrigger
-from include.domain.operation import LEGS, Leg, OperationKind, OperationStatus
+from include.domain.operation import LEGS, Leg, OperationStatus
 from include.settings import load_settings
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from include.book import Book
     from include.ledger.ledger import Ledger
     from include.legs.leg import Closed, Outcome, Wait
-    from include.profiles import Chain, Profile
     from include.settings import Settings
 
 HALT_POLL: Final = timedelta(seconds=5)
@@ -186,6 +185,7 @@ class LegOperator(BaseOperator):
     def _result(self, ledger: Ledger, settings: Settings) -> dict[str, Any]:
         """Return what became of this task's own leg."""
         from include.domain.amounts import from_base_units, plain
+        from include.overview.links import explorer
 
         operation, label = ledger.operation(self.operation["operation_id"]), self.operation["label"]
         found = {"operation": operation.id, "asset": operation.asset}
@@ -251,13 +251,6 @@ class _Patience:
             return wait.condition.holds(self._venues)
         except VenueError:
             return False  # the leg, or the trigger, will say so
-
-
-def explorer(profile: Profile, leg: Leg, kind: OperationKind) -> Chain:
-    """Return the chain that the transaction proving a leg is on."""
-    crosses_to_base = kind is OperationKind.USDC_ALPACA_TO_BASE
-    on_base = crosses_to_base if leg is Leg.BRIDGE else leg not in (Leg.WITHDRAW, Leg.DEPOSIT)
-    return profile.base if on_base else profile.ethereum
 
 
 class AlpacaMintOperator(LegOperator):
