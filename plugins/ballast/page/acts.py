@@ -1,0 +1,155 @@
+"""What can be done: `POST` under `/api`. Each act needs a reason, and is recorded with the user's name."""
+
+# Annotations are not put off here: FastAPI reads them when a route is made.
+
+import logging
+from typing import Annotated, Any, Final, Literal
+
+import httpx
+from airflow.sdk.exceptions import AirflowException
+from fastapi import APIRouter, HTTPException, Request
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from ballast.interventions import perform
+from ballast.page import steering
+from ballast.page.access import ACT, DAG_ID, FROM_PAGE, User
+from ballast.page.answers import From
+from ballast.page.mount import AIRFLOW
+from include.check import Switch
+from include.exits.refusal import Refusal
+from include.exits.request import Request as Act
+from include.ledger.records import Verb
+from include.overview import models
+
+log = logging.getLogger(__name__)
+
+router = APIRouter(
+    dependencies=[ACT, FROM_PAGE],
+    responses={409: {"description": "It was refused, and nothing was changed; `detail` says why."}},
+)
+PASSED_ON: Final = ("authorization", "cookie")
+LONGEST: Final = 1000
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _needed(text: str) -> str:
+    if not text:
+        raise ValueError("a reason is needed")
+    return text
+
+
+Line = Annotated[str, Field(max_length=LONGEST), AfterValidator(_one_line)]
+Reason = Annotated[Line, Field(description="Why. It is recorded."), AfterValidator(_needed)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Turn(_Body):
+    """Turn the switch."""
+
+    to: Switch
+    reason: Reason
+
+
+class Turned(_Body):
+    """Where the switch is, and where it was."""
+
+    switch: Switch
+    was: Switch
+
+
+class HoldBack(_Body):
+    """Hold an asset back from new operations, or let it go."""
+
+    asset: str
+    hold: bool
+    reason: Reason
+
+
+class Held(_Body):
+    """The assets that are held back."""
+
+    hold: list[str]
+
+
+class Look(_Body):
+    """Run a check now."""
+
+    dry_run: bool = Field(False, description="Decide everything and move nothing.")
+    reason: Line = ""
+
+
+class Started(_Body):
+    """The run that was started."""
+
+    run_id: str
+    state: str
+    paused: bool | None = Field(description="If the DAG is paused, the run waits until it is not.")
+
+
+class Intervene(_Body):
+    """What is needed beside the verb; the same as in the form of the DAG `rebalancing_operations`."""
+
+    reason: Reason
+    effect: Line = ""
+    reference: Line = ""
+    outcome: Literal["", "not_done", "closed"] = ""
+    delivered: Line = ""
+
+
+@router.post("/switch")
+def switch(body: Turn, user: User) -> Turned:
+    """Turn the switch to run, drain or halt."""
+    was = steering.turn(body.to, steering.Person(user.get_name(), body.reason))
+    return Turned(switch=body.to, was=was)
+
+
+@router.post("/hold")
+def hold(body: HoldBack, source: From, user: User) -> Held:
+    """Hold an asset back from new operations, or let it go."""
+    if body.hold and body.asset not in source.settings().symbols:
+        raise HTTPException(404, f"{body.asset} is not among the assets of the settings")
+    person = steering.Person(user.get_name(), body.reason)
+    return Held(hold=sorted(steering.hold(body.asset, person, held=body.hold).assets))
+
+
+@router.post("/check")
+async def check(body: Look, request: Request) -> Started:
+    """Start a run of the DAG, through Airflow's own API and with the user's own login."""
+    headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
+    conf = {"dry_run": body.dry_run}
+    asked: dict[str, Any] = {"logical_date": None, "conf": conf, "note": body.reason or None}
+    transport = httpx.ASGITransport(app=request.scope[AIRFLOW])
+    async with httpx.AsyncClient(transport=transport, base_url=str(request.base_url)) as airflow:
+        answer = await airflow.post(f"/api/v2/dags/{DAG_ID}/dagRuns", json=asked, headers=headers)
+        dag = await airflow.get(f"/api/v2/dags/{DAG_ID}", headers=headers)
+    found = answer.json()
+    if answer.is_error:
+        raise HTTPException(answer.status_code, found.get("detail", "Airflow did not start a run"))
+    paused = dag.json()["is_paused"] if dag.is_success else None
+    return Started(run_id=found["dag_run_id"], state=found["state"], paused=paused)
+
+
+@router.post("/operations/{operation_id}/{verb}")
+def intervene(operation_id: str, verb: Verb, body: Intervene, source: From, user: User) -> models.Operation:
+    """Do with an open operation what a person decides, once it is checked against the world."""
+    settings, ledger = source.settings(), source.ledger()
+    source.reader().operation(settings, operation_id)  # before any venue is opened: is there such a one?
+    person = steering.Person(user.get_name(), body.reason)
+    act = Act(verb, operation_id, **body.model_dump())
+    try:
+        done = perform(settings, ledger, person.name, act)
+    except (Refusal, AirflowException) as refusal:
+        log.warning("%s was refused %s on operation %s: %s", person.name, verb, operation_id, refusal)
+        if isinstance(refusal, Refusal):
+            raise
+        # A Connection lacks something, or leads to another chain.
+        raise Refusal(f"nothing was changed, as it could not be checked: {refusal}") from refusal
+    steering.record(f"ballast_{verb}", person, operation=operation_id, asset=done.operation.asset)
+    steering.show(ledger, done.operation.asset)
+    return source.reader().operation(settings, operation_id)

@@ -1,0 +1,90 @@
+"""The page's app: its files, its answers and its acts."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
+from fastapi.staticfiles import StaticFiles
+from sqlalchemy.exc import SQLAlchemyError
+
+from ballast.hooks import ConnectionIncomplete
+from ballast.page import acts, answers
+from ballast.page.access import LOOK, LoginNeeded, login_url, look_at_page
+from ballast.page.mount import PREFIX, airflow_prefix
+from ballast.page.source import Source
+from include.exits.refusal import Refusal
+from include.ledger.database import LedgerOutdated
+from include.overview.reader import Unknown
+from include.settings.loading import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+STATIC: Final = Path(__file__).parent / "static"
+NO_CACHE: Final = {"cache-control": "no-cache"}
+"""A browser asks each time whether its copy is still good, so that an update shows at once."""
+
+
+def create_app(source: Source | None = None) -> FastAPI:
+    """Make the app. Every route of it says what it needs; there is none without a login."""
+    app = FastAPI(
+        title="Ballast",
+        version="1",
+        description="What the operator's page shows, and what can be done on it.",
+        servers=[{"url": f"{airflow_prefix()}{PREFIX}"}],
+        # FastAPI's own pages would be open to everybody.
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.source = source or Source()
+    app.include_router(answers.router, prefix="/api")
+    app.include_router(acts.router, prefix="/api")
+    files = StaticFiles(directory=STATIC, check_dir=False)
+
+    @app.get("/", dependencies=[Depends(look_at_page)], include_in_schema=False)
+    def page() -> FileResponse:
+        """Return the page."""
+        return FileResponse(STATIC / "index.html", headers=NO_CACHE)
+
+    @app.get("/static/{path:path}", dependencies=[LOOK], include_in_schema=False)
+    async def static(path: str, request: Request) -> Response:
+        """Return a file of the page."""
+        found = await files.get_response(path, request.scope)
+        found.headers.update(NO_CACHE)
+        return found
+
+    @app.get("/api/openapi.json", dependencies=[LOOK], include_in_schema=False)
+    def openapi() -> dict[str, Any]:
+        """Return the description of this API."""
+        return app.openapi()
+
+    app.add_exception_handler(LoginNeeded, lambda request, _: RedirectResponse(login_url(request), 303))
+    app.add_exception_handler(Refusal, _saying(409))
+    app.add_exception_handler(Unknown, _saying(404))
+    for unusable in (SettingsError, ConnectionIncomplete, LedgerOutdated):
+        app.add_exception_handler(unusable, _saying(503))
+    app.add_exception_handler(SQLAlchemyError, _unreadable)
+    return app
+
+
+def _saying(status: int) -> Callable[[Request, Exception], Response]:
+    """Return what answers with an error's own words."""
+
+    def answer(_: Request, error: Exception) -> Response:
+        return JSONResponse({"detail": str(error.args[0]) if error.args else str(error)}, status)
+
+    return answer
+
+
+def _unreadable(_: Request, error: Exception) -> Response:
+    """Answer that a database does not answer. Its own words may name hosts and users."""
+    log.error("a database could not be read for the page", exc_info=error)
+    kind = type(error).__name__
+    return JSONResponse({"detail": f"a database could not be read ({kind}); the log says more"}, 503)
