@@ -27,6 +27,7 @@ _OPTIONS: Final[dict[str, tuple[str, ...]]] = {
     "unit": ("-n", "2"),
     "integration": ("-n", "2", "--dist", "loadfile", "--ignore=tests/integration/lying"),
     "dags": (),
+    "browser": (),
     "chaos": ("-n", "2", "--dist", "loadfile"),
     "e2e": (),
     "lying": ("-n", "2", "--dist", "loadfile"),
