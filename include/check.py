@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING
 
 from include import costs, gate, snapshot
@@ -14,12 +15,12 @@ from include.ledger.ledger import new_id
 from include.ledger.records import CheckMode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from include.book import Venues
     from include.domain.inventory import Snapshot
-    from include.domain.limits import Hold, Shut
+    from include.domain.limits import Hold
     from include.domain.plan import Decision
     from include.ledger.ledger import Ledger
     from include.ledger.records import Operation
@@ -95,24 +96,14 @@ def check(
     )
     now = venues.now()
     moved_today = ledger.moved_since(midnight(now))
-
-    def decide(shut: Mapping[str, Shut]) -> tuple[Decision, ...]:
-        return plan(
-            taken,
-            policy,
-            open_operations,
-            settled=settled,
-            moved_today=moved_today,
-            hold=hold,
-            shut=shut,
-            now=now,
-        )
-
-    decisions = decide({})
+    decide = partial(
+        plan, taken, policy, open_operations, settled=settled, moved_today=moved_today, hold=hold, now=now
+    )
+    decisions = decide()
     if shut := ask(venues.settings, to_ask(decisions)):
-        decisions = decide(shut)
+        decisions = decide(shut=shut)
     decisions = costs.gate(
-        venues, ledger, taken, decisions, lambda over: decide({**shut, **over}), read=read, now=now
+        venues, ledger, taken, decisions, lambda over: decide(shut={**shut, **over}), read=read, now=now
     )
     ledger.record_check(check_id, run.id, mode, taken, decisions)
     return Checked(check_id, mode, taken, decisions)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from include import costs, gate
@@ -16,12 +17,12 @@ from include.ledger.ledger import AssetClaimed, DailyLimitReached, SnapshotOutda
 from include.legs.route import Terms, legs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from datetime import datetime
 
     from include.domain.cost import Estimate
-    from include.domain.decision import Decision, PlannedOperation
-    from include.domain.limits import Hold, Shut
+    from include.domain.decision import PlannedOperation
+    from include.domain.limits import Hold
     from include.domain.operation import OperationKind
     from include.domain.policy import Policy
     from include.ledger.ledger import Ledger
@@ -115,22 +116,12 @@ def _open_planned(
     policy = settings.policy(may_start=True, selected=frozenset(planned))
     open_operations, settled = ledger.open_operations(), ledger.settled()
     moved_today = ledger.moved_since(midnight(now))
-
-    def decide(shut: Mapping[str, Shut]) -> tuple[Decision, ...]:
-        return plan(
-            snapshot,
-            policy,
-            open_operations,
-            settled=settled,
-            moved_today=moved_today,
-            hold=hold,
-            shut=shut,
-            now=now,
-        )
-
-    decisions = decide({})
+    decide = partial(
+        plan, snapshot, policy, open_operations, settled=settled, moved_today=moved_today, hold=hold, now=now
+    )
+    decisions = decide()
     if shut := ask(settings, to_ask(decisions)):
-        decisions = decide(shut)
+        decisions = decide(shut=shut)
     for decision in decisions:
         asset, found, wanted = decision.asset, decision.operation, planned.get(decision.asset)
         if wanted is None:
