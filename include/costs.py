@@ -61,7 +61,7 @@ RECEIVE: Final = Use(185_000, 730)
 TRANSFER: Final = Use(60_000, 190)
 VAULT_DEPOSIT: Final = Use(85_000, 280)
 VAULT_WITHDRAW: Final = Use(105_000, 280)
-WRAP: Final = Use(70_000, 190)
+WRAP: Final = Use(75_000, 190)
 UNWRAP: Final = Use(70_000, 220)
 
 _ON_BASE: Final = {

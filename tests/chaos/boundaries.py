@@ -33,11 +33,12 @@ ACTS = ("POST", "eth_sendRawTransaction")
 class Recorder:
     """Notes each boundary while it is listening, and does something at one of them.
 
-    :param target: the number of the boundary to act at; None for none.
+    :param target: the boundary to act at: its number, or the label of which the first one is meant; None for
+        none.
     :param act: what to do there. By default the process is killed on the spot.
     """
 
-    target: int | None = None
+    target: int | str | None = None
     act: Callable[[], None] = lambda: os.kill(os.getpid(), signal.SIGKILL)
     trace: list[str] = field(default_factory=list)
     place: str = ""
@@ -48,7 +49,7 @@ class Recorder:
         if not self.listening:
             return
         self.trace.append(f"{self.place}: {what}")
-        if self.target == len(self.trace) - 1:
+        if self.target in (len(self.trace) - 1, self.trace[-1]):
             self.act()
 
     @contextmanager

@@ -79,7 +79,7 @@ def baseline(place: Ground, mutant: str | None = None) -> tuple[list[str], Count
 
 
 def case(
-    place: Ground, target: int, expected: str, counts: Counter[str], mutant: str | None = None
+    place: Ground, target: int | str, expected: str, counts: Counter[str], mutant: str | None = None
 ) -> tuple[list[str], bool]:
     """Kill a process at a boundary, let a fresh one go on; return what is wrong, and if a person acted."""
     for _ in range(TRIES):

@@ -62,7 +62,7 @@ class Job:
     ledger: str
     kind: str
     run_id: str
-    target: int | None = None
+    target: int | str | None = None
     pause: bool = False
     late: float = 0.0
     mutant: str | None = None

@@ -29,6 +29,7 @@ def _send(signer: Signer, base: Chain, base_chain: AnvilProcess) -> None:
         tx = UnsignedTransaction(8453, nonce, Call(STRANGER, b"", value=1), 21_000, Fees(20 * GWEI, GWEI))
         signed = signer.sign(tx)
         base.broadcast(signed.raw)
+        base_chain.rpc.request("evm_mine")  # another file of tests may have left automatic mining off
         receipt = base.receipt(signed.hash)
         assert receipt is not None
         assert receipt.status
