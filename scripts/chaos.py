@@ -86,6 +86,7 @@ def chaos(seeds: int, every: int) -> int:
         print(failure)
     print(f"two at once: {pairs.survived} of {pairs.cases} schedules survived")
     print(f"a person acted in {matrix.asked} of {matrix.cases} cases")
+    print(f"{matrix.unreached} boundaries were met by the first run alone, as it waited more often")
     total = Result()
     total.add(matrix)
     total.cases += pairs.cases
