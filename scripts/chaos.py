@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,8 @@ from scripts.astro_settings import ROOT
 from tests.chaos.matrix import Result
 from tests.chaos.mutants import MUTANTS
 
+VERDICT: Final = re.compile(r"\): (.*; )?(doubled|lost|stuck): | seed \d+: (.*; )?doubled: ")
+"""How a line tells that a case of the matrix, or a schedule, moved money twice, lost it or left it behind."""
 SEEDS: Final = 60
 """How many schedules of two processes at once each kind of operation plays."""
 
@@ -111,8 +114,9 @@ def mutants() -> int:
             text=True,
             check=False,
         )
-        noticed = done.returncode != 0 and "doubled" in done.stdout
-        found = [line for line in done.stdout.splitlines() if "doubled: " in line]
+        # A case that went wrong, not one that could not be played: those are no lines with a verdict.
+        found = [line for line in done.stdout.splitlines() if VERDICT.search(line)]
+        noticed = done.returncode != 0 and bool(found)
         print(f"{name}: {'noticed: ' + found[0][:160] if noticed and found else 'NOT noticed'}", flush=True)
         if not noticed:
             unnoticed.append(name)
