@@ -39,8 +39,8 @@ def local_environment() -> dict[str, str]:
     """
     import httpx  # noqa: PLC0415 - only the local world needs it, and what starts it
 
-    from scripts import up  # noqa: PLC0415
-    from scripts.local_airflow import environment  # noqa: PLC0415
+    from scripts import up  # noqa: PLC0415 - as httpx
+    from scripts.local_airflow import environment  # noqa: PLC0415 - as httpx
 
     record = up.running() or {}
     if "control" not in record:
