@@ -1,27 +1,32 @@
-"""End what `make up` started, and wait until it is gone."""
+"""End what `make up` and `make up-distributed` started, and wait until it is gone."""
 
 from __future__ import annotations
 
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import psutil
 
-from scripts.local_airflow import stop_recorded
-from scripts.up import HOME, RECORD, running
+from scripts import up, up_distributed
+from scripts.processes import stop_recorded
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PATIENCE_SECONDS: Final = 60
 
 
-def main() -> int:
-    """Run the command."""
-    found = running()
+def end(home: Path, record: Path) -> str:
+    """End one of them, and return in words what was done; empty where nothing was running.
+
+    :raises psutil.TimeoutExpired: when it did not end by itself, and was killed.
+    """
+    found = up.recorded(record)
     if found is None:
-        # It may have been killed, and have left Airflow behind.
-        left = stop_recorded(HOME / "airflow")
-        RECORD.unlink(missing_ok=True)
-        sys.stdout.write(f"down: stopped {', '.join(left)}\n" if left else "down: nothing is running\n")
-        return 0
+        # It may have been killed, and have left its processes behind.
+        left = _stop_left(home)
+        record.unlink(missing_ok=True)
+        return f"stopped {', '.join(left)}" if left else ""
     process = psutil.Process(int(found["pid"]))
     sys.stdout.write("down: stopping Airflow and the local world\n")
     sys.stdout.flush()
@@ -30,11 +35,27 @@ def main() -> int:
         process.wait(PATIENCE_SECONDS)
     except psutil.TimeoutExpired:
         process.kill()
-        stop_recorded(HOME / "airflow")
-        sys.stderr.write("down: it did not end by itself and was killed\n")
-        return 1
-    sys.stdout.write("down: done\n")
-    return 0
+        _stop_left(home)
+        raise
+    return "done"
+
+
+def _stop_left(home: Path) -> list[str]:
+    return [name for part in ("airflow", "servers") for name in stop_recorded(home / part)]
+
+
+def main() -> int:
+    """Run the command."""
+    done, code = [], 0
+    for home, record in ((up.HOME, up.RECORD), (up_distributed.HOME, up_distributed.RECORD)):
+        try:
+            done.append(end(home, record))
+        except psutil.TimeoutExpired:
+            sys.stderr.write("down: it did not end by itself and was killed\n")
+            code = 1
+    if not code:
+        sys.stdout.write(f"down: {'; '.join(filter(None, done)) or 'nothing is running'}\n")
+    return code
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A whole Airflow on this machine: four processes that can be watched, restarted and killed one by one.
 
-For `make up`, `make demo` and the end-to-end tests. Everybody who reaches its pages is an administrator, so
-it listens on the loopback address only.
+For `make up`, `make demo` and the end-to-end tests. Unless it is given people, everybody who reaches its
+pages is an administrator; so it listens on the loopback address only.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import base64
 import json
 import os
 import secrets
-import signal
 import socket
 import subprocess
 import sys
@@ -20,8 +19,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import httpx
-import psutil
 
+from scripts import processes
 from scripts.astro_settings import DEFAULT_FILE, ROOT
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 HOST: Final = "127.0.0.1"
-COMPONENTS: Final = ("api-server", "scheduler", "dag-processor", "triggerer")
+COMPONENTS: Final[tuple[str, ...]] = ("api-server", "scheduler", "dag-processor", "triggerer")
 _DATABASE: Final = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 _PATIENT: Final = "?timeout=30"
 """Seconds to wait for SQLite's lock, instead of 5: the scheduler ends when it cannot have it."""
@@ -81,8 +80,13 @@ def environment(home: Path, port: int, *, root: Path = ROOT) -> dict[str, str]:
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+        # Room for a thousand waits and what watches the balances, which comes last.
+        "AIRFLOW__TRIGGERER__CAPACITY": "2000",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "PYTHONPATH": os.pathsep.join(str(path) for path in (root, root / "plugins", root / "config")),
+        # Every task's process reads our code anew: let it find it compiled, whatever this shell is set to.
+        "PYTHONDONTWRITEBYTECODE": "",
+        "PYTHONPYCACHEPREFIX": str(root / ".run" / "pycache"),
     }
     own |= _secrets(home / "secrets.json")
     # Airflow's processes talk to each other over HTTP; a proxy in the environment is not for that.
@@ -119,6 +123,10 @@ class LocalAirflow:
     :param port: of its pages; a free one when left out.
     :param extra: environment variables besides `environment`, such as settings and connections.
     :param settings_file: the connections, pools and Variables to begin with.
+    :param people: who may log in, by name, and the role of each: viewer, user, op or admin. Where there are
+        some, nobody gets in without a password.
+    :ivar components: the processes there are, by name.
+    :ivar passwords: of those people, made up at each start.
     :ivar orphans: process groups whose leader was killed.
     """
 
@@ -130,11 +138,16 @@ class LocalAirflow:
         extra: Mapping[str, str] | None = None,
         settings_file: Path = DEFAULT_FILE,
         root: Path = ROOT,
+        people: Mapping[str, str] | None = None,
     ) -> None:
         self.home = home.resolve()
         self.port = port or free_port()
         self.url = f"http://{HOST}:{self.port}"
-        self.environment = environment(self.home, self.port, root=root) | dict(extra or {})
+        self.passwords = {name: secrets.token_urlsafe(12) for name in people or {}}
+        self.environment = (
+            environment(self.home, self.port, root=root) | self._login(people) | dict(extra or {})
+        )
+        self.components = COMPONENTS
         self._settings_file = settings_file.resolve()
         self._root = root
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -155,6 +168,22 @@ class LocalAirflow:
     ) -> None:
         self.stop()
 
+    def _login(self, people: Mapping[str, str] | None) -> dict[str, str]:
+        """Return what lets only these people in. Airflow itself takes the passwords from a file."""
+        if not people:
+            return {}
+        return {
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{people[name]}" for name in people),
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self.home / "passwords.json"),
+        }
+
+    def _write_passwords(self) -> None:
+        file = self.home / "passwords.json"
+        file.unlink(missing_ok=True)
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as target:
+            json.dump(self.passwords, target)
+
     def prepare(self, *, overwrite: bool = False) -> None:
         """Create or migrate the database, and put connections, pools and Variables into it.
 
@@ -162,6 +191,8 @@ class LocalAirflow:
         :raises AirflowFailed: with the end of the output.
         """
         self.home.mkdir(parents=True, exist_ok=True)
+        if self.passwords:
+            self._write_passwords()
         command = [sys.executable, "-m", "scripts.airflow_setup", "--migrate", str(self._settings_file)]
         if overwrite:
             command.append("--overwrite")
@@ -177,20 +208,22 @@ class LocalAirflow:
         if done.returncode:
             raise AirflowFailed(f"Airflow could not be set up:\n{self.tail('setup')}")
 
-    def start(self, components: Iterable[str] = COMPONENTS) -> None:
+    def start(self, components: Iterable[str] | None = None) -> None:
         """Start those of the processes that are not running, and return at once.
 
         Each is the leader of a process group of its own, and its output goes to `log(component)`.
+
+        :param components: all when left out.
         """
-        for component in components:
+        for component in self.components if components is None else components:
             if self.is_running(component):
                 continue
             self._began[component] = datetime.now(UTC)
             with self.log(component).open("ab") as log:
                 self._processes[component] = subprocess.Popen(  # noqa: S603 - our own command
-                    [sys.executable, "-m", "airflow", component],
+                    [sys.executable, "-m", "airflow", *self.arguments_of(component)],
                     cwd=self._root,
-                    env=os.environ | self._environment_of(component),
+                    env=os.environ | self.environment_of(component),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -198,7 +231,12 @@ class LocalAirflow:
                 )
         self._record()
 
-    def _environment_of(self, component: str) -> dict[str, str]:
+    def arguments_of(self, component: str) -> tuple[str, ...]:
+        """Return the command that Airflow is to run for a component."""
+        return (component,)
+
+    def environment_of(self, component: str) -> dict[str, str]:
+        """Return what a component has to find in its environment."""
         found = dict(self.environment)
         if component == "api-server":
             # It may wait for a lock that another request of its own holds, and is stuck for so long.
@@ -262,9 +300,17 @@ class LocalAirflow:
             return {}
         return report
 
-    def client(self) -> httpx.Client:
-        """Return a client of the REST API (`/api/v2/...`) that is logged in. Close it after use."""
-        answer = httpx.get(f"{self.url}/auth/token", timeout=30, trust_env=False, follow_redirects=True)
+    def client(self, name: str | None = None) -> httpx.Client:
+        """Return a client of the REST API (`/api/v2/...`) that is logged in. Close it after use.
+
+        :param name: as whom; where there are people, the first of them when left out.
+        """
+        method, body = "GET", None
+        if self.passwords:
+            name = name or next(iter(self.passwords))
+            method, body = "POST", {"username": name, "password": self.passwords[name]}
+        url = f"{self.url}/auth/token"
+        answer = httpx.request(method, url, json=body, timeout=30, trust_env=False, follow_redirects=True)
         answer.raise_for_status()
         return httpx.Client(
             base_url=self.url,
@@ -282,6 +328,10 @@ class LocalAirflow:
         """Return the process id of a component, which is also that of its process group."""
         return self._processes[component].pid
 
+    def began(self, component: str) -> datetime:
+        """Return when a component was started last."""
+        return self._began[component]
+
     def kill(self, component: str) -> None:
         """Kill one process and nothing else, as a crash would; its children live on until `stop`."""
         process = self._processes.pop(component)
@@ -297,10 +347,10 @@ class LocalAirflow:
         """
         chosen = tuple(self._processes if components is None else components)
         groups = [self._processes[name].pid for name in chosen if name in self._processes]
-        _end_groups(groups, patience)
+        processes.end_groups(groups, patience)
         if components is None:
             # Idle workers without a scheduler do not end when asked.
-            _end_groups(self.orphans, patience=0)
+            processes.end_groups(self.orphans, patience=0)
             self.orphans = []
         for name in chosen:
             process = self._processes.pop(name, None)
@@ -321,69 +371,5 @@ class LocalAirflow:
 
     def _record(self) -> None:
         """Write down who runs, for `stop_recorded` in another process."""
-        running = {
-            name: {"pid": process.pid, "started": psutil.Process(process.pid).create_time()}
-            for name, process in self._processes.items()
-            if process.poll() is None
-        }
-        file = _record_file(self.home)
-        if running:
-            file.write_text(json.dumps({"url": self.url, "processes": running}), encoding="utf-8")
-        else:
-            file.unlink(missing_ok=True)
-
-
-def stop_recorded(home: Path, *, patience: float = 15) -> list[str]:
-    """Stop the local Airflow of another process, found by what it wrote down in its home.
-
-    A process id that has since been given to someone else is left alone.
-
-    :returns: the names of the processes that were stopped.
-    """
-    file = _record_file(home)
-    try:
-        recorded = json.loads(file.read_text(encoding="utf-8"))["processes"]
-    except FileNotFoundError:
-        return []
-    alive = {name: entry["pid"] for name, entry in recorded.items() if _is_same(entry)}
-    _end_groups(list(alive.values()), patience)
-    file.unlink(missing_ok=True)
-    return list(alive)
-
-
-def _record_file(home: Path) -> Path:
-    return home / "processes.json"
-
-
-def _is_same(entry: Mapping[str, Any]) -> bool:
-    try:
-        started: float = psutil.Process(entry["pid"]).create_time()
-    except psutil.NoSuchProcess:
-        return False
-    return abs(started - float(entry["started"])) < 1
-
-
-def _end_groups(groups: list[int], patience: float) -> None:
-    """Ask process groups to end, wait, and kill what is left of them."""
-    for number, limit in ((signal.SIGTERM, patience), (signal.SIGKILL, 10)):
-        left = [group for group in groups if _members(group)]
-        for group in left:
-            _signal_group(group, number)
-        end = time.monotonic() + limit
-        while any(_members(group) for group in left) and time.monotonic() < end:
-            time.sleep(0.05)
-
-
-def _signal_group(group: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, number)
-
-
-def _members(group: int) -> list[int]:
-    """Return the living processes of a group; one that only waits to be reaped is not living."""
-    members = []
-    for process in psutil.process_iter(["pid", "status"]):
-        with suppress(ProcessLookupError, PermissionError):
-            if os.getpgid(process.pid) == group and process.info["status"] != psutil.STATUS_ZOMBIE:
-                members.append(process.pid)
-    return members
+        running = {name: process.pid for name, process in self._processes.items() if process.poll() is None}
+        processes.record(self.home, running, url=self.url)

@@ -31,6 +31,7 @@ class LocalBallast:
     :param tell: told of each step of the start.
     :param attestation: how Circle's service behaves at first.
     :param extra: environment variables that win over those of the world.
+    :param people: who may log in to Airflow, and their roles; everybody as an administrator when empty.
     """
 
     home: Path
@@ -39,6 +40,7 @@ class LocalBallast:
     attestation: AttestationSettings | None = None
     port: int | None = None
     extra: dict[str, str] = field(default_factory=dict)
+    people: dict[str, str] = field(default_factory=dict)
     world: World = field(init=False)
     airflow: LocalAirflow = field(init=False)
     ledger: Ledger = field(init=False)
@@ -51,10 +53,10 @@ class LocalBallast:
             self.home.mkdir(parents=True)
             self.tell("starting two chains, Circle's attestation service and Alpaca's Broker API")
             self.world = self._stack.enter_context(World(self.scenario, attestation=self.attestation))
-            self.ledger = Ledger.open(f"sqlite:///{self.home / 'ledger.db'}")
+            self.ledger = self._open_ledger()
             self._stack.callback(self.ledger.close)
             self.tell("starting Airflow")
-            self.airflow = LocalAirflow(self.home / "airflow", port=self.port, extra=self._environment())
+            self.airflow = self._make_airflow()
             self._stack.enter_context(self.airflow)
             self.tell(f"Airflow is up: {self.airflow.url}")
             undo.pop_all()
@@ -62,6 +64,14 @@ class LocalBallast:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def _open_ledger(self) -> Ledger:
+        return Ledger.open(f"sqlite:///{self.home / 'ledger.db'}")
+
+    def _make_airflow(self) -> LocalAirflow:
+        return LocalAirflow(
+            self.home / "airflow", port=self.port, extra=self._environment(), people=self.people
+        )
 
     def _environment(self) -> dict[str, str]:
         ledger = f'{{"conn_type": "sqlite", "host": "{self.home / "ledger.db"}"}}'

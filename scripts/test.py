@@ -32,11 +32,12 @@ _OPTIONS: Final[dict[str, tuple[str, ...]]] = {
     "e2e": (),
     "lying": ("-n", "2", "--dist", "loadfile"),
     "faults": (),
+    "distributed": (),
 }
 _FOLDERS: Final = {"lying": "integration/lying"}
 """Where a kind is that has no folder of its own name."""
-_ON_REQUEST: Final = ("lying", "faults")
-"""What takes too long to be run each time; `make chaos` runs it."""
+_ON_REQUEST: Final = ("lying", "faults", "distributed")
+"""What takes too long to be run each time; `make chaos` and `make test-distributed` run it."""
 _COVERED: Final = ("unit", "integration")
 
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import psutil
 
@@ -26,6 +26,9 @@ from scripts.local_airflow import AirflowFailed
 from scripts.local_ballast import RUN, LocalBallast
 from scripts.progress import Progress
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 HOME: Final = RUN / "up"
 RECORD: Final = RUN / "up.json"
 LOG: Final = RUN / "up.log"
@@ -36,8 +39,13 @@ PATIENCE_SECONDS: Final = 300
 
 def running() -> dict[str, str | int | float] | None:
     """Return what the process in the background wrote down, or None where none is running."""
+    return recorded(RECORD)
+
+
+def recorded(file: Path) -> dict[str, str | int | float] | None:
+    """Return what a process wrote down about itself, or None where it is not running any more."""
     try:
-        record: dict[str, str | int | float] = json.loads(RECORD.read_text(encoding="utf-8"))
+        record: dict[str, str | int | float] = json.loads(file.read_text(encoding="utf-8"))
         same = abs(psutil.Process(int(record["pid"])).create_time() - float(record["started"])) < 1
     except (FileNotFoundError, psutil.NoSuchProcess):
         return None
