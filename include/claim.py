@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 from include import costs, gate
 from include.check import Switch
-from include.domain.amounts import plain, to_base_units
+from include.domain.amounts import to_base_units
 from include.domain.cost import Quote
 from include.domain.limits import midnight
 from include.domain.plan import NOTHING_HELD, plan, to_ask
 from include.ledger.ledger import AssetClaimed, DailyLimitReached, SnapshotOutdated
-from include.legs.route import Terms, legs_of
+from include.legs.route import Terms, approval_until, legs_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,8 +45,7 @@ class Assignment:
     @classmethod
     def of(cls, operation: Operation) -> Assignment:
         """Name an operation for people."""
-        unit = "USDC" if operation.kind.moves_usdc else f"{operation.asset} shares"
-        return cls(operation.id, operation.asset, f"{plain(operation.quantity)} {unit}")
+        return cls(operation.id, operation.asset, operation.label)
 
     def to_dict(self) -> dict[str, str]:
         """Return the JSON form."""
@@ -116,8 +115,20 @@ def _open_planned(
     policy = settings.policy(may_start=True, selected=frozenset(planned))
     open_operations, settled = ledger.open_operations(), ledger.settled()
     moved_today = ledger.moved_since(midnight(now))
+    # What a person asked for is what the check recorded, whatever the run's parameters say by now.
+    asked = next((decision.asked for decision in recorded.values() if decision.asked), None)
+    if asked is not None:
+        asked = replace(asked, begun_as=ledger.begun_in(run_id))
     decide = partial(
-        plan, snapshot, policy, open_operations, settled=settled, moved_today=moved_today, hold=hold, now=now
+        plan,
+        snapshot,
+        policy,
+        open_operations,
+        asked=asked,
+        settled=settled,
+        moved_today=moved_today,
+        hold=hold,
+        now=now,
     )
     decisions = decide()
     if shut := ask(settings, to_ask(decisions)):
@@ -151,6 +162,7 @@ def _open_planned(
                 check_id=check_id,
                 run_id=run_id,
                 taken_at=snapshot.taken_at,
+                now=now,
                 estimate=None if priced is None else estimate,
             )
         else:
@@ -166,9 +178,11 @@ def _open(
     check_id: str,
     run_id: str,
     taken_at: datetime,
+    now: datetime,
     estimate: Estimate | None,
 ) -> None:
-    kind = operation.kind
+    kind, asset = operation.kind, settings.asset(operation.asset)
+    terms = Terms.of(settings, operation.asset, approve_until=approval_until(asset, operation.amount, now))
     try:
         opened = ledger.claim(
             kind=kind,
@@ -179,8 +193,8 @@ def _open(
             run_id=run_id,
             taken_at=taken_at,
             daily=policy.daily,
-            legs=legs_of(kind, settings.asset(operation.asset), settings.dollars),
-            notes={"terms": Terms.of(settings, operation.asset).to_dict()},
+            legs=legs_of(kind, asset, settings.dollars),
+            notes={"terms": terms.to_dict()},
             estimate=None if estimate is None else estimate.to_dict(),
         )
     except (AssetClaimed, SnapshotOutdated, DailyLimitReached) as refused:

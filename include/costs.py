@@ -15,7 +15,7 @@ from include.domain.budget import CostPolicy, Need, beyond, judge
 from include.domain.cost import Estimate, Quote, Speed
 from include.domain.decision import PlannedOperation, Reason
 from include.domain.imbalance import Threshold
-from include.domain.operation import Leg, OperationKind
+from include.domain.operation import Leg, OperationKind, correction
 from include.ledger.costs import waited
 from include.legs import preflight
 from include.legs.route import legs_of
@@ -287,7 +287,9 @@ def weigh(
     :param decision: why it is planned.
     """
     policy, asset, need = policy_of(settings), settings.asset(operation.asset), Need(Decimal(0))
-    if operation.kind.moves_usdc and (policy.budget_bps is not None or policy.speed == "auto"):
+    # What is asked for by hand may lead away from the target: then nothing is urgent, and nothing has waited.
+    towards = decision.imbalance is None or correction(operation.asset, decision.imbalance) is operation.kind
+    if operation.kind.moves_usdc and towards and (policy.budget_bps is not None or policy.speed == "auto"):
         # Longer without a check than this, and nobody knows whether it waited.
         longest_gap = max(settings.cost_patience, 3 * settings.rebalancing_check_interval)
         out_for, refused_for = waited(ledger, operation.asset, now, longest_gap=longest_gap)

@@ -17,11 +17,13 @@ class Chain:
     """One chain: its ids, the contracts on it that Ballast calls, and where a person can look at it.
 
     :param cctp_domain: Circle's own number of the chain, which is not its chain id.
+    :param block_seconds: the time between two of its blocks.
     """
 
     name: str
     chain_id: int
     cctp_domain: int
+    block_seconds: int
     usdc: str
     token_messenger: str
     message_transmitter: str
@@ -69,6 +71,7 @@ MAINNET: Final = Profile(
         name="Ethereum",
         chain_id=1,
         cctp_domain=0,
+        block_seconds=12,
         usdc="0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48",
         explorer_url="https://etherscan.io",
         **_MAINNET_CCTP,
@@ -77,6 +80,7 @@ MAINNET: Final = Profile(
         name="Base",
         chain_id=8453,
         cctp_domain=6,
+        block_seconds=2,
         usdc="0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913",
         explorer_url="https://basescan.org",
         **_MAINNET_CCTP,
@@ -92,6 +96,7 @@ TESTNET: Final = Profile(
         name="Ethereum Sepolia",
         chain_id=11155111,
         cctp_domain=0,
+        block_seconds=12,
         usdc="0x1c7D4B196Cb0C7B01d743Fbc6116a902379C7238",
         explorer_url="https://sepolia.etherscan.io",
         **_TESTNET_CCTP,
@@ -100,6 +105,7 @@ TESTNET: Final = Profile(
         name="Base Sepolia",
         chain_id=84532,
         cctp_domain=6,
+        block_seconds=2,
         usdc="0x036CbD53842c5426634e7929541eC2318f3dCF7e",
         explorer_url="https://sepolia.basescan.org",
         **_TESTNET_CCTP,

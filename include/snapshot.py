@@ -55,15 +55,18 @@ def take(venues: Venues, snapshot_id: str) -> Snapshot:
     taken_at = venues.now()  # before the reading, so that nothing newer is taken for older
     settings = venues.settings
     with ThreadPoolExecutor(max_workers=6, thread_name_prefix="snapshot") as pool:
-        base = pool.submit(_base, venues)
-        ethereum = pool.submit(lambda: venues.ethereum.multicall(()).block_number)
+        # The chains last: their calls are written here, which must not keep the others from leaving.
         positions = pool.submit(venues.alpaca.positions)
         requests = pool.submit(venues.alpaca.tokenization_requests, status="pending")
         transfers = pool.submit(venues.alpaca.transfers)
         account = pool.submit(venues.alpaca.account) if settings.dollars == "usd" else None
+        ethereum = pool.submit(lambda: venues.ethereum.multicall((), agreed=True).block_number)
+        base = pool.submit(_base, venues)
     onchain, base_block = _read(base) if _failure(base) is None else ({}, None)
     moving = _in_flight(requests, transfers)
-    offchain = {asset: _offchain(asset, positions, moving) for asset in settings.symbols}
+    owned = _failure(positions) or _by_asset(_read(positions))
+    symbols = settings.symbols
+    offchain = {asset: _offchain(asset, owned, moving) for asset in symbols}
     if account is not None:
         offchain[USDC] = _with_dollars(offchain[USDC], account, settings.cash_reserve)
     return Snapshot(
@@ -73,7 +76,7 @@ def take(venues: Venues, snapshot_id: str) -> Snapshot:
         ethereum_block=_read(ethereum) if _failure(ethereum) is None else None,
         inventories={
             asset: Inventory(asset, _onchain(asset, onchain, base, moving), offchain[asset])
-            for asset in settings.symbols
+            for asset in symbols
         },
     )
 
@@ -200,7 +203,7 @@ def _base(venues: Venues) -> tuple[dict[str, Balance | Unread], int]:
     asked = [
         (asset, list(calls(venues.settings, asset, venues.wallet))) for asset in venues.settings.watched()
     ]
-    answer = venues.base.multicall([call for _, its_calls in asked for call in its_calls])
+    answer = venues.base.multicall([call for _, its_calls in asked for call in its_calls], agreed=True)
     found: dict[str, Balance | Unread] = {}
     place = 0
     for asset, its_calls in asked:
@@ -264,17 +267,30 @@ def _transferring(transfers: list[CryptoTransfer]) -> _InFlight:
     return _InFlight(onchain, offchain)
 
 
+def _by_asset(positions: list[Position]) -> dict[str, list[Position]]:
+    found: dict[str, list[Position]] = defaultdict(list)
+    for position in positions:
+        if position.is_usdc:
+            found[USDC].append(position)
+        elif position.symbol != USDC:  # a stock of that name is not the coin
+            found[position.symbol].append(position)
+    return found
+
+
 def _offchain(
-    asset: str, positions: Future[list[Position]], moving: Mapping[str, _InFlight | Unread]
+    asset: str, owned: Mapping[str, list[Position]] | str, moving: Mapping[str, _InFlight | Unread]
 ) -> Balance | Unread:
-    failure = _failure(positions)
-    if failure is not None:
-        return Unread(f"positions: {failure}")
+    """Say what lies at Alpaca.
+
+    :param owned: the positions by asset, or why they could not be read.
+    """
+    if isinstance(owned, str):
+        return Unread(f"positions: {owned}")
     in_flight = moving[USDC if asset == USDC else ""]
     if isinstance(in_flight, Unread):
         return in_flight
     # No position is zero, as the call itself succeeded.
-    rows = [row for row in _read(positions) if (row.is_usdc if asset == USDC else row.symbol == asset)]
+    rows = owned.get(asset, [])
     quantity = sum((row.quantity for row in rows), start=Decimal(0))
     available = sum((row.available for row in rows), start=Decimal(0))
     if quantity < 0 or available < 0:

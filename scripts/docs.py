@@ -14,11 +14,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin, get
 
 from pydantic_core import PydanticUndefined
 
+from include.alerts.kinds import Kind
 from include.doctor import ABOUT_AIRFLOW, CHECKS
 from include.domain.plan import Reason
+from include.metrics.definitions import METRICS, SENT
 from include.profiles import ProfileName
 from include.settings import AssetSettings, Settings, variable
 from include.settings import types as kinds
+from include.settings.notifier import Notifiers
+from scripts import docs_monitoring as monitoring
 from scripts.astro_settings import ROOT
 
 if TYPE_CHECKING:
@@ -36,13 +40,18 @@ _KINDS: Final[tuple[tuple[object, str], ...]] = (
     (str, "text"),
     (kinds.Address, "address"),
     (kinds.Duration, "duration"),
+    (kinds.Expiry, "duration"),
     (kinds.NonNegative, "number, not negative"),
     (kinds.Poll, "duration"),
     (kinds.Positive, "number above zero"),
     (kinds.Ratio, "number, 0 to 1"),
+    (kinds.Token, "text, secret"),
     (kinds.Url, "URL, secret"),
+    (kinds.Urls, "list of URLs, secret"),
     (kinds.VaultId, "vault id"),
     (kinds.VaultIds, "list of vault ids"),
+    (kinds.WebUrl, "URL"),
+    (Notifiers, "list of tables"),
 )
 # The first setting of each section.
 _SECTIONS: Final = {
@@ -52,6 +61,7 @@ _SECTIONS: Final = {
     "wallet": "Places on the chains",
     "issuer": "Tokens, and how USDC crosses at what cost",
     "mint_poll": "Waiting",
+    "alert_interval": "Alerts and metrics",
     "alpaca_conn_id": "Airflow Connections",
 }
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
@@ -169,10 +179,39 @@ def doctor_page() -> str:
     return "\n".join((_NOTE, _DOCTOR_INTRODUCTION, _table(("Check", "Looks at", "What to do"), rows)))
 
 
+def alerts_page() -> str:
+    """Return `alerts.md`: what is told, when, and to whom."""
+    rows = [
+        (f"`{kind.value}`", kind.severity, kind.when, f"[{kind.headline}](runbook.md#{kind.anchor})")
+        for kind in Kind
+    ]
+    table = _table(("Kind", "Severity", "Told when", "What to do"), rows)
+    return "\n".join((_NOTE, monitoring.ALERTS, table, monitoring.ALERTS_END))
+
+
+def metrics_page() -> str:
+    """Return `metrics.md`: what machines can read, and what tasks send."""
+    kept = [
+        (f"`{one.exposed}`", one.type, ", ".join(f"`{label}`" for label in one.labels), one.help)
+        for one in METRICS
+    ]
+    sent = [(f"`{one.name}`", one.type, ", ".join(f"`{tag}`" for tag in one.tags), one.help) for one in SENT]
+    parts = (
+        _NOTE,
+        monitoring.METRICS,
+        _table(("Metric", "Type", "Labels", "Is"), kept),
+        monitoring.SENT,
+        _table(("Metric", "Type", "Tags", "Is"), sent),
+    )
+    return "\n".join(parts)
+
+
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "settings.md": settings_page,
     "reason-codes.md": reasons_page,
     "doctor.md": doctor_page,
+    "alerts.md": alerts_page,
+    "metrics.md": metrics_page,
 }
 
 

@@ -9,6 +9,7 @@ from include.doctor.check import Check, Found, NotOpened, check, failure, ok, wa
 from include.domain.amounts import TOKEN_DECIMALS, USDC_DECIMALS, floor_to, from_base_units, plain
 from include.legs.preflight import WEI_DECIMALS
 from include.settings import USDC
+from include.venues.errors import VenueError
 from include.venues.evm import erc20
 from include.venues.evm.multicall import MULTICALL3
 
@@ -26,19 +27,28 @@ SHOWN_DECIMALS = 6
 
 @check(
     "node",
-    reads="the chain id of the RPC endpoint, and the wallet's nonce as of a confirmed block.",
-    advice="Set `ethereum_rpc_url` and `base_rpc_url` to endpoints of the profile's two chains that know the "
-    "state of recent blocks too.",
+    reads="the chain id of each RPC endpoint, and the wallet's nonce as of a confirmed block.",
+    advice="Set `ethereum_rpc_url` and `base_rpc_url`, and their fallbacks, to endpoints of the profile's "
+    "two chains that know the state of recent blocks too.",
     each_chain=True,
 )
 def node(look: Look) -> Iterator[Found]:
-    """Ask the node which chain it serves, and whether it remembers."""
-    look.chain.verify_chain_id()
-    head = look.chain.head()
+    """Ask each endpoint which chain it serves, and whether it remembers."""
     settings, network = look.settings, look.network
     depth = settings.ethereum_confirmations if network is Network.ETHEREUM else settings.base_confirmations
-    look.chain.nonce(look.wallet, block=max(head.number - depth + 1, 0))
-    yield ok(f"{look.facts.name}, chain {look.chain.chain_id}, at block {head.number}")
+    endpoints = look.chain.each()
+    for endpoint in endpoints:
+        try:
+            endpoint.verify_chain_id()
+            head = endpoint.head()
+            endpoint.nonce(look.wallet, block=max(head.number - depth + 1, 0))
+        except VenueError as error:
+            if len(endpoints) == 1:
+                raise
+            yield failure(str(error))
+            continue
+        where = f" ({endpoint.host})" if len(endpoints) > 1 else ""
+        yield ok(f"{look.facts.name}, chain {endpoint.chain_id}, at block {head.number}{where}")
 
 
 @check(

@@ -80,8 +80,10 @@ class Subject:
 
     def hide(self, text: str) -> str:
         """Take every secret out of a text."""
-        urls = (self.settings.ethereum_rpc_url, self.settings.base_rpc_url, self.settings.gate_url)
-        secrets = [*self.secrets, *(url.get_secret_value() for url in urls if url is not None)]
+        urls = [url for network in Network for url in self.settings.rpc_urls(network.value)]
+        if self.settings.gate_url is not None:
+            urls.append(self.settings.gate_url.get_secret_value())
+        secrets = [*self.secrets, *urls]
         for secret in sorted(secrets, key=len, reverse=True):
             if len(secret) >= _SHORTEST_SECRET:
                 text = text.replace(secret, "***")

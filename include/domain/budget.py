@@ -32,7 +32,9 @@ OVER: Final = frozenset(
     {Reason.CLAIMED, Reason.SETTLING, Reason.IN_FLIGHT, Reason.NO_INVENTORY, Reason.BALANCED}
 )
 """What a check says when an asset does not wait any more: it is moved, or need not be."""
-UNJUDGED: Final = frozenset({Reason.STALE, Reason.UNREAD})
+UNJUDGED: Final = frozenset(
+    {Reason.STALE, Reason.UNREAD, Reason.ASKED_BEFORE, Reason.OVER_AVAILABLE, Reason.OVER_MAXIMUM}
+)
 
 
 @dataclass(frozen=True, slots=True)

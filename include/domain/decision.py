@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,8 @@ class Reason(StrEnum):
 
     First what forbids a judgement, then the judgement, then what forbids the move. `planned` alone moves
     money. An amount above the asset's maximum, or above what is left of the day, is no reason not to move:
-    it is cut, and the rest stays for a later check. The docs table and the metric labels are made from this
-    list.
+    it is cut, and the rest stays for a later check. Only what a person asked for is never cut, but refused.
+    The docs table and the metric labels are made from this list.
     """
 
     description: str
@@ -41,6 +41,7 @@ class Reason(StrEnum):
     IN_FLIGHT = "in_flight", "Some of the asset has left one venue and has not reached the other."
     NO_INVENTORY = "no_inventory", "Neither venue holds any of the asset."
     BALANCED = "balanced", "The ratio is inside its band or on its edge."
+    ASKED_BEFORE = "asked_before", "What this run was asked for by hand, it has begun already."
     NOTHING_AVAILABLE = (
         "nothing_available",
         "The venue that has too much has nothing free to move: it is held there, or kept as a reserve.",
@@ -49,6 +50,11 @@ class Reason(StrEnum):
         "below_minimum",
         "The amount that could be moved is smaller than the asset's minimum size.",
     )
+    OVER_AVAILABLE = (
+        "over_available",
+        "More was asked for by hand than the venue it would leave has free.",
+    )
+    OVER_MAXIMUM = "over_maximum", "More was asked for by hand than the asset's maximum or cap allows."
     ASSET_DISABLED = "asset_disabled", "The settings switch this asset off."
     HELD = (
         "held",
@@ -77,7 +83,7 @@ class Reason(StrEnum):
         "What is left of a daily maximum is too little to move; a live check then turns the switch to drain.",
     )
     DRY_RUN = "dry_run", "A dry run moves nothing; otherwise the asset would have been moved."
-    PLANNED = "planned", "The asset is out of its band and is to be moved."
+    PLANNED = "planned", "The asset is out of its band, or was asked for by hand, and is to be moved."
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +116,43 @@ class PlannedOperation:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What a person asked for, in place of what an imbalance asks for.
+
+    :param operation: exactly this is moved, or nothing.
+    :param by: who asked.
+    :param reason: why, in their own words.
+    :param begun_as: the operation that this was begun as already, where it was: it is moved once, however
+        often it is looked at.
+    """
+
+    operation: PlannedOperation
+    by: str
+    reason: str
+    begun_as: str | None = None
+
+    @property
+    def words(self) -> str:
+        """Say it, for a person."""
+        kind, amount = self.operation.kind.value, plain(self.operation.amount)
+        return f"{self.by} asked for {kind} {amount}: {self.reason}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "operation": self.operation.to_dict(),
+            "by": self.by,
+            "reason": self.reason,
+            "begun_as": self.begun_as,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Asked:
+        """Read back what `to_dict` wrote."""
+        return cls(**{**data, "operation": PlannedOperation.from_dict(data["operation"])})
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What is done about one asset.
 
@@ -117,7 +160,8 @@ class Decision:
     :param imbalance: what was found, where the asset could be judged; the excess is not floored.
     :param operation: what is to be moved. Set exactly if the reason is `planned`.
     :param proposed: what would be moved if `reason` did not forbid it: what a disabled Ballast shows.
-    :param estimate: what the operation would cost, where it was asked for.
+    :param estimate: what the operation would cost, where prices were asked for.
+    :param asked: what a person asked for, where that was judged and not the imbalance. Nothing else is moved.
     :raises ValueError: if these contradict each other.
     """
 
@@ -128,6 +172,7 @@ class Decision:
     operation: PlannedOperation | None = None
     proposed: PlannedOperation | None = None
     estimate: Estimate | None = None
+    asked: Asked | None = None
 
     def __post_init__(self) -> None:
         if (self.reason is Reason.PLANNED) != (self.operation is not None):
@@ -137,6 +182,8 @@ class Decision:
         for operation in (self.operation, self.proposed):
             if operation is not None and operation.asset != self.asset:
                 raise ValueError(f"{self.asset}: the operation moves {operation.asset}")
+            if operation is not None and self.asked is not None and operation != self.asked.operation:
+                raise ValueError(f"{self.asset}: this is not the operation that was asked for")
 
     def refused(self, reason: Reason, detail: str) -> Decision:
         """Return this decision as not to be carried out, its operation kept as proposed.
@@ -144,7 +191,7 @@ class Decision:
         For the claim, which looks again when it commits and may find the asset taken or the switch turned.
         """
         proposed = self.operation or self.proposed
-        return Decision(self.asset, reason, detail, self.imbalance, None, proposed, self.estimate)
+        return replace(self, reason=reason, detail=detail, operation=None, proposed=proposed)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form, whole: `from_dict` gives back an equal decision."""
@@ -156,13 +203,15 @@ class Decision:
             "operation": self.operation and self.operation.to_dict(),
             "proposed": self.proposed and self.proposed.to_dict(),
             "estimate": self.estimate and self.estimate.to_dict(),
+            "asked": self.asked and self.asked.to_dict(),
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Decision:
         """Read back what `to_dict` wrote."""
         imbalance, operation, proposed = data["imbalance"], data["operation"], data["proposed"]
-        estimate = data.get("estimate")  # rows from before costs were estimated have none
+        # Rows from before costs were estimated, or anything was asked for by hand, have neither.
+        estimate, asked = data.get("estimate"), data.get("asked")
         return cls(
             asset=data["asset"],
             reason=Reason(data["reason"]),
@@ -171,4 +220,5 @@ class Decision:
             operation=operation and PlannedOperation.from_dict(operation),
             proposed=proposed and PlannedOperation.from_dict(proposed),
             estimate=estimate and Estimate.from_dict(estimate),
+            asked=asked and Asked.from_dict(asked),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Context, Decimal
 from enum import StrEnum
@@ -42,17 +42,15 @@ class Balance:
     available: Decimal
     in_flight: Decimal = Decimal(0)
     held: Decimal = Decimal(0)
+    total: Decimal = field(init=False, repr=False, compare=False)
+    """Everything that counts as this venue's. Worked out once, as a plan asks for it again and again."""
 
     def __post_init__(self) -> None:
         not_negative(self.available, "available", digits=BALANCE_DIGITS)
         not_negative(self.in_flight, "in flight", digits=BALANCE_DIGITS)
         not_negative(self.held, "held", digits=BALANCE_DIGITS)
-
-    @property
-    def total(self) -> Decimal:
-        """Everything that counts as this venue's."""
         with exact():
-            return self.available + self.in_flight + self.held
+            object.__setattr__(self, "total", self.available + self.in_flight + self.held)
 
     def to_dict(self) -> dict[str, str]:
         """Return the JSON form; amounts are text."""

@@ -11,20 +11,23 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
-from include.domain.amounts import USDC, exact, floor_to, from_base_units, plain
-from include.domain.decision import Decision, PlannedOperation, Reason
+from include.domain.amounts import USDC, exact, floor_to, plain
+from include.domain.decision import Asked, Decision, PlannedOperation, Reason
 from include.domain.imbalance import Imbalance, Threshold, TooMuchOnchain, detect
 from include.domain.inventory import Balance, Inventory, Snapshot, Unread, Venue
 from include.domain.limits import Hold, Shut, rest_after
 from include.domain.moments import utc
-from include.domain.operation import OpenOperation, Settled, correction
 from include.domain.policy import AssetPolicy, Policy
+from include.domain.sizing import as_asked, size, would_do
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime, timedelta
 
+    from include.domain.operation import OpenOperation, Settled
+
 __all__ = [
+    "Asked",
     "AssetPolicy",
     "Decision",
     "PlannedOperation",
@@ -45,6 +48,7 @@ def plan(
     policy: Policy,
     open_operations: Collection[OpenOperation],
     *,
+    asked: Asked | None = None,
     settled: Mapping[str, Settled] | None = None,
     moved_today: Mapping[str, Decimal] | None = None,
     hold: Hold = NOTHING_HELD,
@@ -57,13 +61,18 @@ def plan(
     in the snapshot are ignored; assets that are missing from it are unread.
 
     :param open_operations: all that are open, whatever their asset: they claim, and count against the limit.
+    :param asked: what a person asks for. Its asset is judged by that instead of by its ratio, and no other
+        asset is moved. It is planned exactly as it is, or refused with the most that would do.
     :param settled: by asset, the end of its last closed operation.
     :param moved_today: by asset, what the operations opened since 00:00 UTC move, but for cancelled ones.
     :param hold: the assets that people hold back.
     :param shut: by asset, what speaks against it; `to_ask` names what the gate is asked about.
-    :raises ValueError: if `now` has no zone.
+    :raises ValueError: if `now` has no zone, or what is asked for is not configured.
     """
-    now = utc(now, "now")
+    now, moved = utc(now, "now"), moved_today or {}
+    if asked is not None:
+        only = frozenset({asked.operation.asset})
+        policy = replace(policy, selected=only if policy.selected is None else only & policy.selected)
     claims = {
         operation.asset: operation
         for operation in sorted(open_operations, key=lambda one: (one.id, one.kind))
@@ -71,11 +80,14 @@ def plan(
     decisions = []
     for asset in sorted(policy.assets, key=lambda asset: (asset == USDC, asset)):
         last = (settled or {}).get(asset)
-        one = _decide(snapshot, policy, asset, claim=claims.get(asset), settled=last, now=now)
+        own = asked if asked is not None and asked.operation.asset == asset else None
+        one = _decide(
+            snapshot, policy, asset, claim=claims.get(asset), settled=last, asked=own, moved=moved, now=now
+        )
         gate = (shut or {}).get(asset)
         decisions.append(_permit(policy, one, hold=hold, settled=last, shut=gate, now=now))
     already_open = len({operation.id for operation in open_operations})
-    decisions = _ration(decisions, snapshot, policy, already_open, moved_today or {})
+    decisions = _ration(decisions, snapshot, policy, already_open, moved)
     if policy.dry_run:
         decisions = [
             one.refused(Reason.DRY_RUN, f"{one.detail} Not moved: this is a dry run.")
@@ -128,18 +140,23 @@ def _decide(
     *,
     claim: OpenOperation | None,
     settled: Settled | None,
+    asked: Asked | None,
+    moved: Mapping[str, Decimal],
     now: datetime,
 ) -> Decision:
     """Judge one asset and size its move, whether or not it is permitted."""
     obstacle = _obstacle(snapshot, policy, asset, claim=claim, settled=settled, now=now)
     if obstacle is not None:
-        return Decision(asset, *obstacle)
+        return Decision(asset, *obstacle, asked=asked)
     inventory, wanted = snapshot.inventories[asset], policy.assets[asset]
     imbalance = detect(inventory, wanted.threshold)
     state = _state(inventory, wanted.threshold, imbalance)
+    if asked is not None:
+        left = policy.daily.left(asset, moved)
+        return as_asked(inventory, wanted, imbalance, state, asked=asked, left=left)
     if imbalance is None:
         return Decision(asset, Reason.BALANCED, state)
-    return _size(inventory, wanted, imbalance, state)
+    return size(inventory, wanted, imbalance, state)
 
 
 def _obstacle(
@@ -170,38 +187,6 @@ def _obstacle(
     elif not inventory.total:
         found = Reason.NO_INVENTORY, "0 onchain and 0 offchain."
     return found
-
-
-def _size(inventory: Inventory, wanted: AssetPolicy, imbalance: Imbalance, state: str) -> Decision:
-    """Work out how much of an excess can be moved now. Here the amount is born, and floored."""
-    asset = inventory.asset
-    kind = correction(asset, imbalance)
-    free = _balance(inventory, kind.source).available
-    most = min(imbalance.excess, free)
-    limits = f"{state} The excess is {plain(imbalance.excess)}; {plain(free)} is free {kind.source.value}"
-    limits += f" ({note})." if (note := _about_free(inventory, wanted, kind.source)) else "."
-    for name, limit in (("maximum", wanted.maximum), ("cap", wanted.cap)):
-        if limit is not None and most > limit:
-            most = limit
-            limits += f" The {name} is {plain(limit)}."
-    amount = floor_to(most, kind.decimals)
-    if floor_to(free, kind.decimals) == 0:
-        return Decision(asset, Reason.NOTHING_AVAILABLE, limits, imbalance)
-    if amount == 0 or amount < wanted.minimum:
-        minimum = max(wanted.minimum, from_base_units(1, kind.decimals))
-        detail = f"{limits} {plain(amount)} is below the minimum of {plain(minimum)}."
-        return Decision(asset, Reason.BELOW_MINIMUM, detail, imbalance)
-    detail = f"{limits} Plan: {kind.value} {plain(amount)}."
-    return Decision(asset, Reason.PLANNED, detail, imbalance, PlannedOperation(kind, asset, amount))
-
-
-def _about_free(inventory: Inventory, wanted: AssetPolicy, venue: Venue) -> str:
-    """Say why not all that lies at a venue is free."""
-    balance = _balance(inventory, venue)
-    notes = [f"{plain(balance.held)} is held"] if balance.held else []
-    if venue is Venue.OFFCHAIN and wanted.free_offchain:
-        notes.append(wanted.free_offchain)
-    return ", ".join(notes)
 
 
 def _permit(
@@ -276,13 +261,20 @@ def _ration(
 
 
 def _within_day(decision: Decision, policy: Policy, moved: Mapping[str, Decimal]) -> Decision:
-    """Cut a planned operation to what is left of the day, or refuse it if that is too little to move."""
+    """Cut a planned operation to what is left of the day, or refuse it if that is too little to move.
+
+    What was asked for by hand is not cut.
+    """
     operation = decision.operation
     assert operation is not None
     left = policy.daily.left(operation.asset, moved)
     if left is None or left.amount >= operation.amount:
         return decision
     amount = floor_to(left.amount, operation.kind.decimals)
+    if decision.asked is not None:
+        would = would_do(amount, policy.assets[operation.asset], Reason.OVER_DAILY_LIMIT)
+        why = f"{decision.detail} Not moved: {left.words}. {would}"
+        return decision.refused(Reason.OVER_DAILY_LIMIT, why)
     if amount == 0 or amount < policy.assets[operation.asset].minimum:
         return decision.refused(Reason.OVER_DAILY_LIMIT, f"{decision.detail} Not moved: {left.words}.")
     return replace(
@@ -293,17 +285,15 @@ def _within_day(decision: Decision, policy: Policy, moved: Mapping[str, Decimal]
 
 
 def _distance(decision: Decision, inventory: Inventory, policy: Policy) -> Fraction:
-    """How far the ratio is from its target, exactly: the excess as a part of the total, and the stop."""
-    assert decision.imbalance is not None
+    """How far the ratio is from its target, exactly: the excess as a part of the total, and the stop.
+
+    What was asked for by hand needs no imbalance, and is planned alone.
+    """
+    if decision.imbalance is None:
+        return Fraction(0)
     assert inventory.total is not None
     excess = Fraction(decision.imbalance.excess) / Fraction(inventory.total)
     return excess + Fraction(policy.assets[decision.asset].threshold.stop)
-
-
-def _balance(inventory: Inventory, venue: Venue) -> Balance:
-    balance = inventory.onchain if venue is Venue.ONCHAIN else inventory.offchain
-    assert isinstance(balance, Balance)
-    return balance
 
 
 def _state(inventory: Inventory, threshold: Threshold, imbalance: Imbalance | None) -> str:

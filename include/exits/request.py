@@ -59,6 +59,10 @@ class Request:
                 return exits.refute(operation_id, self.reason, effect=self.effect)
             case Verb.RECONCILE if self.outcome == Outcome.CLOSED:
                 return exits.close(operation_id, self.reason, delivered=self._delivered())
+            case Verb.APPROVE | Verb.REJECT:
+                raise Refusal(
+                    f"{self.verb} it where Airflow asks, among its required actions, or on the page"
+                )
             case Verb.RECONCILE:
                 raise Refusal("to reconcile, an outcome is needed: not_done or closed")
 

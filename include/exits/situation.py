@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from include.domain.amounts import from_base_units, plain
 from include.exits.refusal import Refusal
 from include.ledger.records import EffectStatus, Verb
+from include.legs.approval import approval_from
 from include.legs.convert import ORDER
 from include.legs.mint import REQUEST as MINT_REQUEST
 from include.legs.withdraw import REQUEST as WITHDRAWAL_REQUEST
@@ -160,6 +161,7 @@ def situation_of(
     now: datetime,
 ) -> Situation:
     """Say the same from what has been read of the ledger already."""
+    legs, interventions = tuple(legs), tuple(interventions)
     found: list[LegSituation] = []
     before: LegState | None = None
     for leg in legs:
@@ -169,8 +171,10 @@ def situation_of(
     return Situation(
         operation=operation,
         legs=tuple(found),
-        verbs=_verbs(operation, effects) if operation.status.is_open else {},
-        interventions=tuple(interventions),
+        verbs=_answers(legs, interventions, now) | _verbs(operation, effects)
+        if operation.status.is_open
+        else {},
+        interventions=interventions,
     )
 
 
@@ -196,6 +200,20 @@ def _leg(
         state = "waiting" if leg.attention is None else "attention"
     overdue = due is not None and now > due
     return LegSituation(leg.name.value, state, waiting_for, since, due, overdue, leg.attention, effects)
+
+
+def _answers(
+    legs: Sequence[LegState], interventions: Sequence[Intervention], now: datetime
+) -> dict[Verb, str]:
+    """Name the answers to the question whether the operation may begin, where that is still to be said."""
+    approval = approval_from(legs, interventions)
+    if approval is None or approval.given is not None or now >= approval.until:
+        return {}
+    where = f"among Airflow's required actions or on the page, until {_moment(approval.until)}"
+    return {
+        Verb.APPROVE: f"let it begin: {where}. Without that it is cancelled then.",
+        Verb.REJECT: f"cancel it: {where}. Its asset rests as after any cancelled operation.",
+    }
 
 
 def _verbs(operation: Operation, effects: Sequence[Effect]) -> dict[Verb, str]:

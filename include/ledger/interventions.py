@@ -76,11 +76,25 @@ class Person:
         with self.lease.fenced() as session:
             for effect in refuted:
                 self._resolve(session, effect, EffectStatus.NOT_DONE, detail=why)
-            if may_have_moved(session, self.lease.operation_id):
-                msg = f"operation {self.lease.operation_id} has moved money, or may have"
-                raise MoneyMayHaveMoved(msg)
+            self._require_nothing_moved(session)
             self._close(session, OperationStatus.CANCELLED)
             self._record(session, Verb.CANCEL, refuted=[effect.id for effect in refuted], found=why)
+
+    def approve(self) -> None:
+        """Record that the operation may begin."""
+        with self.lease.fenced() as session:
+            self._forget_waits(session)
+            self._record(session, Verb.APPROVE)
+
+    def reject(self) -> None:
+        """Close the operation as one that was not to begin.
+
+        :raises MoneyMayHaveMoved: when it has begun; nothing is written.
+        """
+        with self.lease.fenced() as session:
+            self._require_nothing_moved(session)
+            self._close(session, OperationStatus.CANCELLED, "rejected: ")
+            self._record(session, Verb.REJECT)
 
     def close(self, delivered: int) -> None:
         """Close the operation as the person says it ended.
@@ -90,6 +104,11 @@ class Person:
         with self.lease.fenced() as session:
             self._close(session, OperationStatus.RECONCILED).delivered = delivered
             self._record(session, Verb.RECONCILE, delivered=str(delivered))
+
+    def _require_nothing_moved(self, session: Session) -> None:
+        if may_have_moved(session, self.lease.operation_id):
+            msg = f"operation {self.lease.operation_id} has moved money, or may have"
+            raise MoneyMayHaveMoved(msg)
 
     def _forget_waits(self, session: Session) -> dict[str, str]:
         """Clear what the legs wait for, and return it by the name of the leg."""
@@ -108,9 +127,9 @@ class Person:
             session, effect, effect.status, status=status.value, resolved_at=self.lease.now(), **values
         )
 
-    def _close(self, session: Session, status: OperationStatus) -> OperationRow:
+    def _close(self, session: Session, status: OperationStatus, how: str = "") -> OperationRow:
         operation = session.get_one(OperationRow, self.lease.operation_id)
-        close_operation(operation, status, f"{self.reason} ({self.actor})", self.lease.now())
+        close_operation(operation, status, f"{how}{self.reason} ({self.actor})", self.lease.now())
         return operation
 
     def _record(self, session: Session, verb: Verb, **detail: Any) -> None:

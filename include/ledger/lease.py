@@ -301,8 +301,19 @@ class Lease:
             row = session.get_one(LegRow, (self.operation_id, leg.value))
             row.notes = {**row.notes, **notes}
 
-    def wait(self, leg: Leg, *, waiting_for: str, due_in: timedelta, attention: str | None) -> LegState:
-        """Record what the leg waits for. The same wait keeps its beginning and its due time."""
+    def wait(
+        self,
+        leg: Leg,
+        *,
+        waiting_for: str,
+        due_in: timedelta,
+        attention: str | None,
+        notes: Mapping[str, Any] | None = None,
+    ) -> LegState:
+        """Record what the leg waits for. The same wait keeps its beginning and its due time.
+
+        :param notes: facts to keep in the same commit, as `note` does.
+        """
         with self.fenced() as session:
             row = session.get_one(LegRow, (self.operation_id, leg.value))
             row.started_at = row.started_at or self.now()
@@ -311,6 +322,7 @@ class Lease:
                 row.waiting_since = self.now()
                 row.due_at = self.now() + due_in
             row.attention = attention
+            row.notes = {**row.notes, **(notes or {})}
             return LegState.of(row)
 
     def finish(

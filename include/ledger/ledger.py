@@ -18,7 +18,7 @@ from include.domain.plan import Decision
 from include.ledger.commits import changed as rows_changed
 from include.ledger.database import migrate, open_engine, reading, require_current, writing
 from include.ledger.lease import Lease, LeaseLost
-from include.ledger.records import Effect, Intervention, LegState, Operation
+from include.ledger.records import CheckMode, Effect, Intervention, LegState, Operation
 from include.ledger.schema import (
     CheckRow,
     DecisionRow,
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
     from include.domain.limits import DailyLimits
     from include.domain.operation import Leg
-    from include.ledger.records import CheckMode
 
 
 NO_NOTES: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -144,21 +143,27 @@ class Ledger:
             return Snapshot.from_dict(session.get_one(CheckRow, check_id).snapshot)
 
     def snapshot_before(self, moment: datetime) -> Snapshot | None:
-        """Return the newest snapshot that was not taken after a moment."""
+        """Return the newest snapshot of the venues that was not taken after a moment.
+
+        What a replay decided on is a copy of such a one, and is not looked at.
+        """
         with reading(self.engine) as session:
             row = session.scalars(
                 select(CheckRow)
-                .where(CheckRow.taken_at <= moment)
+                .where(CheckRow.taken_at <= moment, CheckRow.mode != CheckMode.REPLAY.value)
                 .order_by(CheckRow.taken_at.desc())
                 .limit(1)
             ).one_or_none()
             return None if row is None else Snapshot.from_dict(row.snapshot)
 
     def snapshot_after(self, moment: datetime) -> Snapshot | None:
-        """Return the oldest snapshot that was taken after a moment."""
+        """Return the oldest snapshot of the venues that was taken after a moment."""
         with reading(self.engine) as session:
             row = session.scalars(
-                select(CheckRow).where(CheckRow.taken_at > moment).order_by(CheckRow.taken_at).limit(1)
+                select(CheckRow)
+                .where(CheckRow.taken_at > moment, CheckRow.mode != CheckMode.REPLAY.value)
+                .order_by(CheckRow.taken_at)
+                .limit(1)
             ).one_or_none()
             return None if row is None else Snapshot.from_dict(row.snapshot)
 
@@ -283,6 +288,17 @@ class Ledger:
         with reading(self.engine) as session:
             return [Operation.of(row) for row in session.scalars(query)]
 
+    def begun_in(self, run_id: str) -> str | None:
+        """Return an operation that a check of a run has led to, or None. One that was cancelled is none."""
+        with reading(self.engine) as session:
+            return session.scalars(
+                select(OperationRow.id)
+                .join(CheckRow, CheckRow.id == OperationRow.check_id)
+                .where(CheckRow.run_id == run_id, OperationRow.status != OperationStatus.CANCELLED.value)
+                .order_by(OperationRow.opened_at.desc())
+                .limit(1)
+            ).one_or_none()
+
     def open_operations(self) -> list[OpenOperation]:
         """Return the claims, as the plan wants them."""
         return [
@@ -334,6 +350,17 @@ class Ledger:
         with reading(self.engine) as session:
             rows = session.scalars(
                 select(LegRow).where(LegRow.operation_id == operation_id).order_by(LegRow.position)
+            )
+            return [LegState.of(row) for row in rows]
+
+    def lately(self, leg: Leg, most: int) -> list[LegState]:
+        """Return the legs of a name that were done last, the newest first."""
+        with reading(self.engine) as session:
+            rows = session.scalars(
+                select(LegRow)
+                .where(LegRow.name == leg.value, LegRow.done_at.is_not(None))
+                .order_by(LegRow.done_at.desc())
+                .limit(most)
             )
             return [LegState.of(row) for row in rows]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from include.domain.amounts import from_base_units
+from include.domain.amounts import from_base_units, plain
 from include.domain.operation import Leg, OperationKind, OperationStatus
 
 if TYPE_CHECKING:
@@ -51,12 +51,18 @@ class CheckMode(StrEnum):
 
 
 class Verb(StrEnum):
-    """What a person can do with an open operation."""
+    """What a person can do with an open operation. `ANSWERS` are said when Airflow asks."""
 
     RESUME = "resume"
     CANCEL = "cancel"
     RECONCILE = "reconcile"
     ADOPT = "adopt"
+    APPROVE = "approve"
+    REJECT = "reject"
+
+
+ANSWERS: Final = frozenset({Verb.APPROVE, Verb.REJECT})
+"""What is said where Airflow asks whether an operation may begin, and nowhere else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,11 @@ class Operation:
     def quantity(self) -> Decimal:
         """The amount in whole shares, tokens or USDC."""
         return from_base_units(self.amount, self.decimals)
+
+    @property
+    def label(self) -> str:
+        """The amount with its unit, for people."""
+        return f"{plain(self.quantity)} {'USDC' if self.kind.moves_usdc else f'{self.asset} shares'}"
 
 
 @dataclass(frozen=True, slots=True)

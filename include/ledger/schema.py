@@ -224,3 +224,80 @@ class InterventionRow(Base):
     actor: Mapped[str] = mapped_column(String(250))
     at: Mapped[datetime]
     detail: Mapped[dict[str, Any]]
+
+
+_NOT_RESOLVED = text("resolved_at IS NULL")
+
+
+class AlertRow(Base):
+    """Something that people are told: one time that a condition held, from its first sight to its end."""
+
+    __tablename__ = "alerts"
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    key: Mapped[str] = mapped_column(String(250))
+    kind: Mapped[str] = mapped_column(String(32))
+    asset: Mapped[str | None] = mapped_column(String(32))
+    operation_id: Mapped[str | None] = mapped_column(String(36))
+    text: Mapped[str] = mapped_column(Text)
+    since: Mapped[datetime]
+    first_seen_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
+    resolved_at: Mapped[datetime | None] = mapped_column(index=True)
+
+    __table_args__ = (
+        Index(
+            "uq_alerts_open_key",
+            "key",
+            unique=True,
+            sqlite_where=_NOT_RESOLVED,
+            postgresql_where=_NOT_RESOLVED,
+        ),
+    )
+
+
+class TellingRow(Base):
+    """What one notifier was told of an alert. It is claimed before it is told, so that two tell it once."""
+
+    __tablename__ = "tellings"
+    alert_id: Mapped[str] = mapped_column(ForeignKey("alerts.id"), primary_key=True)
+    notifier: Mapped[str] = mapped_column(String(64), primary_key=True)
+    told_at: Mapped[datetime | None]  # that it holds; the last time
+    resolved_told_at: Mapped[datetime | None]
+    claimed_until: Mapped[datetime | None]
+    failures: Mapped[int] = mapped_column(default=0)  # in a row
+    error: Mapped[str | None] = mapped_column(Text)
+
+
+class ReadingRow(Base):
+    """The last reading of a number of the world, as a wallet's gas or its next nonce on a chain."""
+
+    __tablename__ = "readings"
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    value: Mapped[int] = mapped_column(BaseUnits)
+    read_at: Mapped[datetime]
+
+
+class ReplayRow(Base):
+    """A replay: the past decided again under other settings. Its id is made from what it is."""
+
+    __tablename__ = "replays"
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    name: Mapped[str | None] = mapped_column(String(100))
+    overrides: Mapped[dict[str, Any]]
+    policy: Mapped[dict[str, Any]]  # with the overrides
+    base_policy: Mapped[dict[str, Any]]  # without them
+    interval_seconds: Mapped[int]  # between two checks
+    created_at: Mapped[datetime]
+
+
+class ReplayRunRow(Base):
+    """What one run of a replay decided again, or why it did not. Another try takes its place."""
+
+    __tablename__ = "replay_runs"
+    replay_id: Mapped[str] = mapped_column(ForeignKey("replays.id"), primary_key=True)
+    moment: Mapped[datetime] = mapped_column(primary_key=True)
+    run_id: Mapped[str] = mapped_column(String(250))
+    source_id: Mapped[str | None] = mapped_column(ForeignKey("checks.id"))  # whose balances
+    check_id: Mapped[str | None] = mapped_column(ForeignKey("checks.id"))  # of the replay itself
+    skipped: Mapped[str | None] = mapped_column(String(32))
+    recorded_at: Mapped[datetime]

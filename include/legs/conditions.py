@@ -2,6 +2,8 @@
 
 A condition only looks. It is what a trigger polls, so it is small, can be written as JSON, and is never
 believed: a condition that holds makes the leg look again for itself.
+
+`holds` looks for one wait. `told_by` judges what was read for many, which `include.watch` does.
 """
 
 from __future__ import annotations
@@ -14,7 +16,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from include.book import Network, Venues
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+    from include.venues.alpaca.models import CryptoTransfer, TokenizationRequest
+    from include.venues.cctp.answers import AttestedMessage
 
 
 class Condition(ABC):
@@ -106,7 +111,10 @@ class Attested(Condition):
 
     def holds(self, venues: Venues) -> bool:
         """Ask the attestation service."""
-        messages = venues.attestations.messages(self.source_domain, self.transaction_hash)
+        return self.told_by(venues.attestations.messages(self.source_domain, self.transaction_hash))
+
+    def told_by(self, messages: Iterable[AttestedMessage]) -> bool:
+        """Judge the messages of the burn."""
         return any(message.is_ready for message in messages)
 
 
@@ -114,7 +122,7 @@ class Attested(Condition):
 class Reattested(Condition):
     """Circle has attested a message again, so that it expires later or never.
 
-    `expiration_block` is the one of the attestation at hand.
+    `attestation` is the one at hand, as hex.
     """
 
     name: ClassVar[str] = "reattested"
@@ -124,7 +132,10 @@ class Reattested(Condition):
 
     def holds(self, venues: Venues) -> bool:
         """Ask the attestation service whether it answers with other signatures now."""
-        messages = venues.attestations.messages(self.source_domain, self.transaction_hash)
+        return self.told_by(venues.attestations.messages(self.source_domain, self.transaction_hash))
+
+    def told_by(self, messages: Iterable[AttestedMessage]) -> bool:
+        """Judge the messages of the burn."""
         return any(
             message.is_ready
             and message.attestation is not None
@@ -140,10 +151,19 @@ class TokenizationDecided(Condition):
     name: ClassVar[str] = "tokenization_decided"
     request_id: str
 
+    @property
+    def row(self) -> str:
+        """What the request is found by in Alpaca's list."""
+        return self.request_id
+
     def holds(self, venues: Venues) -> bool:
         """Ask Alpaca for the request."""
         request = venues.alpaca.tokenization_request(self.request_id)
-        return request is not None and not request.is_pending
+        return request is not None and self.told_by(request)
+
+    def told_by(self, request: TokenizationRequest) -> bool:
+        """Judge the request."""
+        return not request.is_pending
 
 
 @dataclass(frozen=True)
@@ -154,12 +174,21 @@ class RedemptionDecided(Condition):
     symbol: str
     transaction_hash: str
 
+    @property
+    def row(self) -> str:
+        """What the redemption is found by in Alpaca's list."""
+        return self.transaction_hash
+
     def holds(self, venues: Venues) -> bool:
         """Ask Alpaca for the redemptions of the symbol."""
         return any(
-            request.tx_hash == self.transaction_hash and not request.is_pending
+            request.tx_hash == self.transaction_hash and self.told_by(request)
             for request in venues.alpaca.tokenization_requests(type="redeem", symbol=self.symbol)
         )
+
+    def told_by(self, request: TokenizationRequest) -> bool:
+        """Judge a request that has our transaction."""
+        return request.type == "redeem" and not request.is_pending
 
 
 @dataclass(frozen=True)
@@ -169,11 +198,18 @@ class WithdrawalDecided(Condition):
     name: ClassVar[str] = "withdrawal_decided"
     transfer_id: str
 
+    @property
+    def row(self) -> str:
+        """What the withdrawal is found by in Alpaca's list."""
+        return self.transfer_id
+
     def holds(self, venues: Venues) -> bool:
         """Ask Alpaca for the transfer."""
         transfer = venues.alpaca.transfer(self.transfer_id)
-        if transfer is None:
-            return False
+        return transfer is not None and self.told_by(transfer)
+
+    def told_by(self, transfer: CryptoTransfer) -> bool:
+        """Judge the transfer."""
         return transfer.is_failed or (transfer.is_complete and transfer.tx_hash is not None)
 
 
@@ -184,14 +220,21 @@ class DepositDecided(Condition):
     name: ClassVar[str] = "deposit_decided"
     transaction_hash: str
 
+    @property
+    def row(self) -> str:
+        """What the deposit is found by in Alpaca's list."""
+        return self.transaction_hash
+
     def holds(self, venues: Venues) -> bool:
         """Ask Alpaca for its transfers."""
         return any(
-            transfer.is_incoming
-            and transfer.tx_hash == self.transaction_hash
-            and (transfer.is_complete or transfer.is_failed)
+            transfer.tx_hash == self.transaction_hash and self.told_by(transfer)
             for transfer in venues.alpaca.transfers()
         )
+
+    def told_by(self, transfer: CryptoTransfer) -> bool:
+        """Judge a transfer that has our transaction."""
+        return transfer.is_incoming and (transfer.is_complete or transfer.is_failed)
 
 
 @dataclass(frozen=True)

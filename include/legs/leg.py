@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from include.domain.amounts import TOKEN_DECIMALS, USDC_DECIMALS, from_base_units
 from include.domain.operation import Leg, OperationStatus
 from include.ledger.ledger import LeaseHeld
+from include.legs.approval import approval_of, unanswered
 from include.legs.conditions import Condition, Until
+from include.legs.forecast import clocked
 from include.legs.route import Terms
 from include.venues.errors import OutcomeUnknown, Refused, Unavailable
 
@@ -35,6 +37,7 @@ LEASE_POLL = timedelta(seconds=1)
 OUTAGE_POLL = timedelta(seconds=10)
 OUTAGE_DUE = timedelta(minutes=10)
 REFUSED_POLL = timedelta(seconds=60)
+APPROVAL_POLL = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +203,8 @@ def advance(book: Book, operation_id: str, step_class: type[Step], owner: str) -
             if ended is not None:
                 return ended
             step = step_class(book, lease, book.ledger.operation(operation_id), lease.leg(step_class.leg))
-            return _record(step, _attempt(step))
+            held_up = _unapproved(step)
+            return _record(step, _attempt(step) if held_up is None else held_up)
     except LeaseHeld as held:
         # A step takes a moment; only after a crash is the lease held to its end.
         look_again = min(held.until, book.venues.now() + LEASE_POLL)
@@ -220,6 +224,33 @@ def _ended(book: Book, operation_id: str, leg: Leg) -> Done | Closed | None:
     if not operation.status.is_open:
         return Closed(operation.status, operation.outcome or "")
     return None
+
+
+def approval_wait(until: datetime, now: datetime) -> Wait:
+    """Return the wait of an operation that a person has to approve before anything of it begins."""
+    return Wait(
+        Until.at(until),
+        APPROVAL_POLL,
+        "a person to approve it",
+        until - now,
+        attention=f"this operation needs approval until {until:%Y-%m-%d %H:%M:%S} UTC",
+    )
+
+
+def _unapproved(step: Step) -> Wait | Closed | None:
+    """Hold up an operation that has not begun and that nobody has approved; past its time, cancel it.
+
+    The task that asks comes first in its group, but a group can be built without it, and a task be marked as
+    done by hand. Once money may have moved it has to arrive, approved or not.
+    """
+    ledger, now = step.book.ledger, step.venues.now()
+    approval = approval_of(step.operation, ledger)
+    if approval is None or approval.given is not None or not step.lease.is_cancellable():
+        return None
+    if now < approval.until:
+        return approval_wait(approval.until, now)
+    step.lease.cancel(unanswered(approval.until))
+    return Closed(OperationStatus.CANCELLED, unanswered(approval.until))
 
 
 def _attempt(step: Step) -> Outcome:
@@ -247,7 +278,8 @@ def _record(step: Step, outcome: Outcome) -> Outcome:
     match outcome:
         case Done():
             left = {} if outcome.in_hand is None else {"in_hand": asdict(outcome.in_hand)}
-            step.lease.note(step.leg, proof=outcome.proof, **left)
+            took = clocked(step.notes, None, step.venues.now())
+            step.lease.note(step.leg, proof=outcome.proof, **left, **took)
             step.lease.finish(
                 step.leg,
                 amount_out=outcome.amount,
@@ -261,6 +293,7 @@ def _record(step: Step, outcome: Outcome) -> Outcome:
                 waiting_for=outcome.reason,
                 due_in=outcome.due_in,
                 attention=outcome.attention,
+                notes=clocked(step.notes, outcome.condition, step.venues.now()),
             )
             if state.due_at is not None and step.venues.now() > state.due_at:
                 log.warning(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,23 @@ def legs_needed(kind: OperationKind, settings: Settings) -> tuple[Leg, ...]:
     return tuple(leg for leg in LEGS[kind] if leg in needed)
 
 
+def may_need_approval(kind: OperationKind, settings: Settings) -> bool:
+    """Tell whether an operation of a kind may need a person's approval, with any of the assets set."""
+    return any(
+        kind.accepts(asset.symbol) and asset.approval_above is not None for asset in settings.watched()
+    )
+
+
+def approval_until(asset: Asset, amount: Decimal, now: datetime) -> datetime | None:
+    """Return until when a person has to approve an operation that is claimed now; None if it needs nobody.
+
+    :param amount: in shares or USDC.
+    """
+    if asset.approval_above is None or amount <= asset.approval_above:
+        return None
+    return now + asset.approval_expiry
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """Where the money of an operation lies and goes on Base, as it was set when the operation was claimed.
@@ -52,6 +70,7 @@ class Terms:
     :param wrapper: the contract whose shares are traded in its place, if any.
     :param vaults: their ids, the primary one first.
     :param minimum: the smallest amount that is worth moving, in shares or USDC.
+    :param approve_until: it is begun only if a person approves it by then; None if nobody has to.
     """
 
     token: str
@@ -60,9 +79,10 @@ class Terms:
     orderbook_version: Version
     vaults: tuple[str, ...]
     minimum: Decimal
+    approve_until: datetime | None = None
 
     @classmethod
-    def of(cls, settings: Settings, symbol: str) -> Terms:
+    def of(cls, settings: Settings, symbol: str, *, approve_until: datetime | None = None) -> Terms:
         """Return what is set now.
 
         :raises KeyError: when the asset is not among those that are set.
@@ -75,6 +95,7 @@ class Terms:
             orderbook_version=settings.orderbook_version,
             vaults=asset.vaults,
             minimum=asset.minimum,
+            approve_until=approve_until,
         )
 
     @property
@@ -91,9 +112,18 @@ class Terms:
             "orderbook_version": self.orderbook_version,
             "vaults": list(self.vaults),
             "minimum": plain(self.minimum),
+            "approve_until": None if self.approve_until is None else self.approve_until.isoformat(),
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Terms:
         """Read back what `to_dict` wrote."""
-        return cls(**{**data, "vaults": tuple(data["vaults"]), "minimum": Decimal(data["minimum"])})
+        until = data.get("approve_until")  # terms from before there were approvals have none
+        return cls(
+            **{
+                **data,
+                "vaults": tuple(data["vaults"]),
+                "minimum": Decimal(data["minimum"]),
+                "approve_until": None if until is None else datetime.fromisoformat(until),
+            }
+        )

@@ -118,6 +118,7 @@ class Attention(_Model):
     since: Moment | None
     text: str
     verbs: list[str]
+    runbook: str = Field(description="The section of the runbook that says what to do: its anchor.")
 
 
 class Moved(_Model):
@@ -161,6 +162,7 @@ class Overview(_Model):
     as_of: Moment
     user: str
     may_act: bool
+    may_steer: bool = Field(description="Whether they may turn the switch and hold assets back.")
     switch: Literal["run", "drain", "halt"]
     enabled: bool
     paused: bool | None = Field(description="Whether the DAG is paused in Airflow; null where it is unknown.")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from include.alerts.anchors import section_of
 from include.domain.amounts import from_base_units, plain
 from include.domain.cost import shown
 from include.exits.situation import situation_of
 from include.ledger.costs import real_cost
+from include.ledger.records import ANSWERS, Verb
 from include.overview import links, models
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from include.domain.cost import Cost
@@ -75,12 +78,20 @@ def opened(
             leg=leg.name,
             since=leg.since,
             text=leg.attention,
-            verbs=[verb.value for verb in stands.verbs],
+            verbs=[
+                verb.value for verb in stands.verbs if verb in ANSWERS or ANSWERS.isdisjoint(stands.verbs)
+            ],
+            runbook=section_of(leg.attention, leg.waiting_for),
         )
         for leg in stands.legs
         if leg.attention is not None and leg.state == "attention"
     ]
     return shown_, attention
+
+
+def by_urgency(needs: Iterable[models.Attention]) -> list[models.Attention]:
+    """Put first what is cancelled if nobody answers in time."""
+    return sorted(needs, key=lambda need: Verb.APPROVE.value not in need.verbs)
 
 
 def listed(operation: Operation, paid: Cost | None) -> models.ListedOperation:

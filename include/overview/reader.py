@@ -65,10 +65,12 @@ class Viewer:
     """Who looks.
 
     :param may_act: whether they may do more than look.
+    :param may_steer: whether they may turn the switch and hold assets back too.
     """
 
     name: str
     may_act: bool
+    may_steer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,7 @@ class Reader:
             as_of=now,
             user=viewer.name,
             may_act=viewer.may_act,
+            may_steer=viewer.may_steer,
             switch=steering.switch,
             enabled=settings.rebalancing_enabled,
             paused=steering.paused,
@@ -135,7 +138,7 @@ class Reader:
             hold_all=steering.hold.everything,
             check=None if head is None else _check(head, now),
             check_interval_seconds=int(settings.rebalancing_check_interval.total_seconds()),
-            attention=[attention for _, found in opened for attention in found],
+            attention=operations.by_urgency(attention for _, found in opened for attention in found),
             assets=_overlaid(seen.assets, claimed, steering.hold),
             operations=[operation for operation, _ in opened],
             today=today(lately, list(costs.values()), day, settings, seen.bands),

@@ -32,6 +32,7 @@ class Entry:
 
     :ivar seen_at: monotonic seconds
     :ivar attested: the message with everything filled in, once it is signed
+    :ivar attested_at: seconds since 1970 at which it was signed for the first time
     :ivar reattest_at: monotonic seconds at which a re-attestation was asked for
     """
 
@@ -39,6 +40,7 @@ class Entry:
     seen_at: float
     delay_reason: DelayReason | None = None
     attested: Message | None = None
+    attested_at: float | None = None
     signatures: bytes = b""
     reattest_at: float | None = None
 
@@ -206,6 +208,7 @@ class AttestationService:
         signers = self.deployment.attesters[: self.deployment.threshold]
         entry.signatures = sign(message.data, signers)
         entry.attested = message
+        entry.attested_at = entry.attested_at or self._wall()
 
     def _allowance(self) -> Decimal:
         reserved = sum(

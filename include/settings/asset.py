@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from include.domain.amounts import USDC
 
 if TYPE_CHECKING:
+    from datetime import timedelta
     from decimal import Decimal
 
 
@@ -23,6 +24,8 @@ class Asset:
     :param maximum: larger ones are cut to it, and it is cut to the cap already. None is no limit.
     :param cap: what nothing that is set for a single asset exceeds; None for no cap.
     :param daily_maximum: most that is moved in a day (UTC), or None.
+    :param approval_above: an amount above it needs a person's approval; None for never.
+    :param approval_expiry: how long a person has for that.
     :param vaults: ids of its vaults; the first is the primary one.
     """
 
@@ -36,6 +39,8 @@ class Asset:
     maximum: Decimal | None
     cap: Decimal | None
     daily_maximum: Decimal | None
+    approval_above: Decimal | None
+    approval_expiry: timedelta
     vaults: tuple[str, ...]
     wrapper: str | None
 

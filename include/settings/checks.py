@@ -39,6 +39,7 @@ def problems(settings: Settings) -> Iterator[Problem]:
     yield from _dollars(settings)
     yield from _assets(settings)
     yield from _addresses(settings)
+    yield from _endpoints(settings)
     if settings.rebalancing_enabled:
         yield from _needed(settings)
 
@@ -121,6 +122,7 @@ def _dollars(settings: Settings) -> Iterator[Problem]:
 def _assets(settings: Settings) -> Iterator[Problem]:
     if USDC in settings.token_addresses:
         yield ("token_addresses", USDC), "must not be given: the profile knows the contract of USDC"
+    tokens = settings.tokens
     for symbol, own in settings.assets.items():
         where = ("assets", symbol)
         if symbol == USDC:
@@ -133,7 +135,7 @@ def _assets(settings: Settings) -> Iterator[Problem]:
             yield (*where, "token"), f"differs from token_addresses.{symbol}: give the address in one place"
         if own.vaults and settings.orderbook is None:
             yield (*where, "vaults"), "need orderbook, the contract that holds them"
-        if symbol != USDC and symbol not in settings.tokens:
+        if symbol != USDC and symbol not in tokens:
             yield where, "has no token address, here or in token_addresses"
             continue
         yield from _sizes_of_one(settings, own, settings.asset(symbol))
@@ -186,6 +188,19 @@ def _addresses(settings: Settings) -> Iterator[Problem]:
             yield path, f"is the same address as {taken[address]}"
         else:
             taken[address] = ".".join(path)
-    ethereum, base = settings.ethereum_rpc_url, settings.base_rpc_url
-    if ethereum is not None and ethereum == base:
-        yield ("base_rpc_url",), "is the same as ethereum_rpc_url"
+
+
+def _endpoints(settings: Settings) -> Iterator[Problem]:
+    """Hold that no endpoint is named twice, and that there are as many as have to agree."""
+    seen: dict[str, str] = {}
+    for network in ("ethereum", "base"):
+        urls = settings.rpc_urls(network)
+        if not urls and getattr(settings, f"{network}_rpc_fallbacks"):
+            yield (f"{network}_rpc_fallbacks",), f"needs {network}_rpc_url, the endpoint that is asked first"
+        for place, url in enumerate(urls):
+            name = f"{network}_rpc_url" if place == 0 else f"{network}_rpc_fallbacks"
+            if url in seen:
+                yield (name,), f"is the same as {seen[url]}" if place == 0 else f"repeats {seen[url]}"
+            seen.setdefault(url, name)
+        if urls and len(urls) < settings.rpc_agreement:
+            yield ("rpc_agreement",), f"is more than the endpoints of {network} ({len(urls)})"

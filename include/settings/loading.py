@@ -61,6 +61,34 @@ def load_settings(environ: Mapping[str, str] | None = None, file: Path | None = 
     return settings
 
 
+def load_usable(
+    environ: Mapping[str, str] | None = None, file: Path | None = None
+) -> tuple[Settings, tuple[str, ...]]:
+    """Read the settings for what has to work although some are wrong: to say so.
+
+    Nothing may be moved by what this returns: rebalancing counts as disabled wherever something is wrong.
+
+    :returns: the settings, with defaults instead of what is wrong, and what is wrong.
+    """
+    try:
+        return load_settings(environ, file), ()
+    except SettingsError as error:
+        wrong = error.problems
+    environ = os.environ if environ is None else environ
+    ignored: list[str] = []
+    given = _from_file(file or _named_file(environ), ignored)
+    given.update(_from_environment(environ, ignored))
+    given.pop("rebalancing_enabled", None)
+    while True:
+        try:
+            return Settings.model_validate(given), wrong
+        except ValidationError as error:
+            # Each round drops one setting at least, and the defaults alone are right.
+            named = {str(detail["loc"][0]) for detail in error.errors(include_input=False)} & given.keys()
+            for name in named or set(given):
+                del given[name]
+
+
 def variable(setting: str) -> str:
     """Return the name of the environment variable of a setting."""
     return PREFIX + setting.upper()

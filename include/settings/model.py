@@ -19,21 +19,28 @@ from include.domain.policy import AssetPolicy, Policy
 from include.profiles import PROFILES, Profile, ProfileName
 from include.settings.asset import Asset
 from include.settings.checks import BROKER, problems, smallest_usdc
+from include.settings.notifier import Notifiers  # noqa: TC001 - pydantic reads it when the model is made
 from include.settings.types import (
     Address,
     Duration,
+    Expiry,
     NonNegative,
     Poll,
     Positive,
     Ratio,
     Symbol,
     Table,
+    Token,
     Url,
+    Urls,
     VaultIds,
+    WebUrl,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from pydantic import SecretStr
 
 
 _CONFIG: Final = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
@@ -59,6 +66,10 @@ class AssetSettings(BaseModel):
     daily_maximum: Positive | None = Field(
         None, description="Most of this asset that is moved in a day (UTC), in shares or USDC."
     )
+    approval_above: NonNegative | None = Field(
+        None, description="Instead of `equity_approval_above` or `usdc_approval_above`."
+    )
+    approval_expiry: Expiry | None = Field(None, description="Instead of `approval_expiry` of all assets.")
     vaults: VaultIds = Field(
         (),
         description="Raindex vaults that hold it on Base. The first is where it is deposited and withdrawn.",
@@ -66,6 +77,9 @@ class AssetSettings(BaseModel):
     wrapper: Address | None = Field(
         None, description="ERC-4626 wrapper of the token, whose shares are traded. Equities only."
     )
+
+
+_NOTHING_OF_ITS_OWN: Final = AssetSettings()
 
 
 def _smallest_usdc(given: dict[str, Any]) -> Decimal:
@@ -84,6 +98,19 @@ class Settings(BaseModel):
     )
     rebalancing_check_interval: Duration = Field(
         timedelta(seconds=60), ge=timedelta(seconds=10), description="Time between two checks, at least 10 s."
+    )
+    rebalancing_reaction: bool = Field(
+        False,
+        description="Whether a check also starts as soon as an asset leaves its band. Needs the triggerer.",
+    )
+    reaction_poll: Poll = Field(
+        timedelta(seconds=1),
+        description="Between two looks at the newest block of Base, for `rebalancing_reaction`.",
+    )
+    reaction_rest: Duration = Field(
+        timedelta(seconds=5),
+        ge=timedelta(seconds=1),
+        description="Shortest time between two checks that `rebalancing_reaction` starts.",
     )
     rebalancing_target_ratio: Ratio = Field(
         Decimal("0.5"), description="Wanted share of an asset that is onchain, 0 to 1."
@@ -156,6 +183,16 @@ class Settings(BaseModel):
         description="How long an asset rests after an operation of it was cancelled. Each further one "
         "in a row doubles it, up to an hour.",
     )
+    equity_approval_above: NonNegative | None = Field(
+        None, description="More shares than this at once need a person's approval. Unset, none do."
+    )
+    usdc_approval_above: NonNegative | None = Field(
+        None, description="More USDC than this at once needs a person's approval. Unset, none does."
+    )
+    approval_expiry: Expiry = Field(
+        timedelta(minutes=30),
+        description="How long a person has to approve an operation, or it is cancelled. See `approval.md`.",
+    )
     gate_url: Url | None = Field(
         None,
         description="Asked whether an equity is frozen before it is moved. Never shown. See `limits.md`.",
@@ -193,6 +230,27 @@ class Settings(BaseModel):
     )
     base_rpc_url: Url | None = Field(
         None, description="JSON-RPC of Base; never shown, as it often carries a key. Required once enabled."
+    )
+    ethereum_rpc_fallbacks: Urls = Field(
+        (),
+        description="Further endpoints of Ethereum, in the order in which they are asked where the first "
+        "does not answer. Never shown. See `endpoints.md`.",
+    )
+    base_rpc_fallbacks: Urls = Field((), description="The same of Base.")
+    rpc_hedge_after: Duration = Field(
+        timedelta(seconds=1),
+        ge=timedelta(0),
+        description="How long an endpoint may take before the next is asked besides, where there are "
+        "several. 0 asks the next only when one fails.",
+    )
+    rpc_agreement: int = Field(
+        1, ge=1, description="How many endpoints of a chain have to give the same balances of the same block."
+    )
+    rpc_reads_at_once: int = Field(
+        2_500,
+        ge=1,
+        description="Most reads in one request to an endpoint; more are made in several at once. A node that "
+        "allows less gas for a request than others needs less.",
     )
     ethereum_confirmations: int = Field(
         3, ge=1, description="Blocks on Ethereum, its own among them, before a transaction is trusted."
@@ -241,13 +299,19 @@ class Settings(BaseModel):
     )
 
     # Waiting: how often a trigger looks, and when a person is asked.
-    mint_poll: Poll = Field(timedelta(seconds=10), description="Between two looks at a mint at Alpaca.")
+    mint_poll: Poll = Field(
+        timedelta(seconds=10), description="Longest time between two looks at a mint at Alpaca."
+    )
     mint_deadline: Duration = Field(timedelta(minutes=30), description="When an unfinished mint is late.")
-    redemption_poll: Poll = Field(timedelta(seconds=30), description="Between two looks at a redemption.")
+    redemption_poll: Poll = Field(
+        timedelta(seconds=30), description="Longest time between two looks at a redemption."
+    )
     redemption_deadline: Duration = Field(
         timedelta(hours=6), description="When an unfinished redemption is late."
     )
-    withdrawal_poll: Poll = Field(timedelta(seconds=15), description="Between two looks at a withdrawal.")
+    withdrawal_poll: Poll = Field(
+        timedelta(seconds=15), description="Longest time between two looks at a withdrawal."
+    )
     withdrawal_deadline: Duration = Field(
         timedelta(hours=1), description="When an unfinished withdrawal is late."
     )
@@ -257,7 +321,9 @@ class Settings(BaseModel):
     attestation_deadline: Duration = Field(
         timedelta(minutes=60), description="When a missing attestation is late."
     )
-    deposit_poll: Poll = Field(timedelta(seconds=15), description="Between two looks at a deposit at Alpaca.")
+    deposit_poll: Poll = Field(
+        timedelta(seconds=15), description="Longest time between two looks at a deposit at Alpaca."
+    )
     deposit_deadline: Duration = Field(timedelta(hours=1), description="When an uncredited deposit is late.")
     conversion_poll: Poll = Field(
         timedelta(seconds=2), description="Between two looks at a conversion of USDC and dollars at Alpaca."
@@ -274,6 +340,59 @@ class Settings(BaseModel):
     )
     lease_seconds: int = Field(
         60, ge=10, description="Seconds for which a process that advances an operation keeps others off it."
+    )
+
+    # What people are told, and what machines may ask.
+    alert_interval: Duration = Field(
+        timedelta(seconds=60), ge=timedelta(seconds=10), description="Time between two looks for alerts."
+    )
+    alert_notifiers: Notifiers = Field(
+        (),
+        description="Who is told: a list of `{notifier, kwargs, name}`. Unset, alerts are only in the log. "
+        "See `alerts.md`.",
+        repr=False,
+    )
+    alert_repeat: Duration | None = Field(
+        None,
+        ge=timedelta(minutes=1),
+        description="What still holds is told again after so long. Unset, it is told once.",
+    )
+    alert_quiet: Duration = Field(
+        timedelta(minutes=5),
+        ge=timedelta(0),
+        description="So long a condition has to be gone before its alert ends. Each alert of the same in a "
+        "day doubles it, up to an hour.",
+    )
+    alert_missed_checks: int = Field(
+        5, ge=1, description="So many check intervals without a check, or checks without balances, are told."
+    )
+    alert_chain_interval: Duration = Field(
+        timedelta(minutes=5),
+        ge=timedelta(seconds=10),
+        description="Time between two readings of the wallet's gas and nonce on the chains.",
+    )
+    alert_gas_factor: Positive = Field(
+        Decimal(2), description="Gas is low below so many times `ethereum_min_gas_eth` or `base_min_gas_eth`."
+    )
+    alert_cost_after: Duration = Field(
+        timedelta(hours=6), description="When an asset that waits for its cost budget is told."
+    )
+    alert_run_deadline: Duration | None = Field(
+        None,
+        ge=timedelta(minutes=1),
+        description="When a run that has not ended is told. A run lasts as long as its operations. Unset, "
+        "never.",
+    )
+    page_url: WebUrl | None = Field(
+        None, description="Where Ballast's page is, for links. Unset, under Airflow's own `base_url`."
+    )
+    runbook_url: WebUrl | None = Field(
+        None, description="Where the runbook is, for links. Unset, the copy that the page serves."
+    )
+    metrics_token: Token | None = Field(
+        None,
+        description="Who gives it as bearer token may read the metrics without a login. 16 characters at "
+        "least.",
     )
 
     # Names of the Airflow Connections.
@@ -310,6 +429,15 @@ class Settings(BaseModel):
         """Return the published facts of the chosen profile: chains, contracts, hosts."""
         return PROFILES[self.profile]
 
+    def rpc_urls(self, network: str) -> tuple[str, ...]:
+        """Return the endpoints of a chain, the primary first; none where that is not set. They are secrets.
+
+        :param network: `ethereum` or `base`.
+        """
+        first: SecretStr | None = getattr(self, f"{network}_rpc_url")
+        further: tuple[SecretStr, ...] = getattr(self, f"{network}_rpc_fallbacks")
+        return () if first is None else tuple(url.get_secret_value() for url in (first, *further))
+
     @property
     def tokens(self) -> dict[str, str]:
         """Return the token contract of each equity, from `token_addresses` and `assets`, sorted by symbol."""
@@ -327,14 +455,16 @@ class Settings(BaseModel):
 
         :raises KeyError: it is not among `symbols`.
         """
-        own = self.assets.get(symbol) or AssetSettings()
+        own = self.assets.get(symbol) or _NOTHING_OF_ITS_OWN
         usdc = symbol == USDC
         minimum = self.usdc_minimum if usdc else self.equity_minimum
         cap = self.usdc_cap if usdc else self.equity_cap
+        above = self.usdc_approval_above if usdc else self.equity_approval_above
         maximum = own.maximum or (self.usdc_maximum if usdc else self.equity_maximum)
         return Asset(
             symbol=symbol,
-            token=self.chains.base.usdc if usdc else self.tokens[symbol],
+            # Not by `tokens`, which is put together anew each time.
+            token=self.chains.base.usdc if usdc else own.token or self.token_addresses[symbol],
             enabled=own.enabled,
             target_ratio=self.rebalancing_target_ratio if own.target_ratio is None else own.target_ratio,
             deviation=self.rebalancing_deviation if own.deviation is None else own.deviation,
@@ -343,6 +473,8 @@ class Settings(BaseModel):
             maximum=min((one for one in (maximum, cap) if one is not None), default=None),
             cap=cap,
             daily_maximum=own.daily_maximum,
+            approval_above=above if own.approval_above is None else own.approval_above,
+            approval_expiry=self.approval_expiry if own.approval_expiry is None else own.approval_expiry,
             vaults=own.vaults,
             wrapper=own.wrapper,
         )

@@ -20,6 +20,7 @@ from include.domain.inventory import SYMBOL
 _HEX_ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
 _HEX_WORD: Final = re.compile(r"0x[0-9a-fA-F]{64}")
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)?")
+_SHORTEST_TOKEN: Final = 16
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -81,6 +82,29 @@ def _url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _web_url(value: str) -> str:
+    return _url(SecretStr(value.strip())).get_secret_value().rstrip("/")
+
+
+def _token(value: SecretStr) -> SecretStr:
+    token = value.get_secret_value()
+    if len(token) < _SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+        raise ValueError(f"is not a token of {_SHORTEST_TOKEN} printable characters or more, without spaces")
+    return value
+
+
+def _listed(value: object) -> object:
+    """Read a list given as text: as JSON, or with spaces between."""
+    if not isinstance(value, str):
+        return value
+    if not value.lstrip().startswith("["):
+        return value.split()
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is not JSON ({error.msg} at character {error.pos + 1})") from None
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     table: dict[str, Any] = {}
     for key, value in pairs:
@@ -125,7 +149,12 @@ VaultIds: TypeAlias = Annotated[tuple[VaultId, ...], AfterValidator(_distinct)]
 Symbol: TypeAlias = Annotated[str, AfterValidator(_symbol)]
 Duration: TypeAlias = Annotated[timedelta, BeforeValidator(_duration)]
 Poll: TypeAlias = Annotated[Duration, Field(ge=timedelta(milliseconds=100))]
+Expiry: TypeAlias = Annotated[Duration, Field(ge=timedelta(seconds=10), le=timedelta(days=7))]
 Url: TypeAlias = Annotated[SecretStr, AfterValidator(_url)]
+Urls: TypeAlias = Annotated[tuple[Url, ...], BeforeValidator(_listed)]
+WebUrl: TypeAlias = Annotated[str, AfterValidator(_web_url)]
+"""An address that is no secret: it is shown in messages."""
+Token: TypeAlias = Annotated[SecretStr, AfterValidator(_token)]
 Number: TypeAlias = Annotated[Decimal, BeforeValidator(_decimal), Field(decimal_places=18, lt=10**15)]
 Ratio: TypeAlias = Annotated[Number, Field(ge=0, le=1)]
 NonNegative: TypeAlias = Annotated[Number, Field(ge=0)]

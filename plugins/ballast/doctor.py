@@ -252,12 +252,6 @@ def _secrets(hook: AlpacaHook | EvmHook | LedgerHook) -> list[str]:
 
 def _chains(settings: Settings) -> dict[Network, Chain]:
     from include.book import Network
-    from include.venues.evm.chain import Chain
+    from include.chains import open_chain
 
-    found = {}
-    for network in Network:
-        url = getattr(settings, f"{network}_rpc_url")
-        if url is not None:
-            facts = getattr(settings.chains, network.value)
-            found[network] = Chain(url.get_secret_value(), chain_id=facts.chain_id, name=facts.name)
-    return found
+    return {network: open_chain(settings, network) for network in Network if settings.rpc_urls(network.value)}

@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_verified: set[tuple[str, int]] = set()
-"""Endpoints that have told this process which chain they serve."""
-
 
 class ConnectionIncomplete(AirflowException):
     """A Connection is missing, or lacks something. The message names both, and no secret."""
@@ -327,8 +324,10 @@ def open_ledger(settings: Settings) -> Iterator[Ledger]:
 def open_venues(settings: Settings) -> Iterator[Venues]:
     """Open the clients of both venues, without any key, and close them at the end.
 
+    Nothing is asked yet. An endpoint that serves another chain than it should is found out by the first read,
+    before it is believed.
+
     :raises ConnectionIncomplete: naming the Connection and what it lacks.
-    :raises WrongChain: when an endpoint serves another chain than it should.
     """
     venues = connect(settings)
     try:
@@ -377,18 +376,12 @@ def open_book(settings: Settings) -> Iterator[Book]:
 
 
 def _chain(settings: Settings, network: str) -> Chain:
-    from include.venues.evm.chain import Chain
+    from include.book import Network
+    from include.chains import open_chain
 
-    facts = getattr(settings.chains, network)
-    secret = getattr(settings, f"{network}_rpc_url")
-    if secret is None:
+    if not settings.rpc_urls(network):
         raise AirflowException(f"the setting {network}_rpc_url is not set")
-    url: str = secret.get_secret_value()
-    chain = Chain(url, chain_id=facts.chain_id, name=facts.name)
-    if (url, facts.chain_id) not in _verified:
-        chain.verify_chain_id()
-        _verified.add((url, facts.chain_id))
-    return chain
+    return open_chain(settings, Network(network))
 
 
 def _tested(test: Any) -> tuple[bool, str]:

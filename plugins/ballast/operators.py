@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from ballast import progress
+from ballast import progress, sent
 from ballast.hooks import open_book, open_ledger
 from ballast.switch import SWITCH, read_switch
 from ballast.triggers import ConditionTrigger, SwitchTrigger
@@ -38,6 +38,8 @@ SHORT_WAIT: Final = timedelta(seconds=30)
 SHORTEST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 1.0
 """Seconds between two looks while a worker waits."""
+WAKE_EARLY: Final = timedelta(seconds=4)
+"""So long before that moment a deferred leg is woken, which takes most of it."""
 
 
 class TransactionLink(BaseOperatorLink):
@@ -117,20 +119,23 @@ class LegOperator(BaseOperator):
         from include.check import Switch
         from include.legs.leg import Done, Wait
 
-        patience = _Patience(book)
+        patience = _Patience(book, leg, self.operation["operation_id"])
         while True:
             if read_switch() is Switch.HALT:
                 self._defer_until_resumed(book)
             outcome = self._step(book, leg, owner)
             progress.show(book.ledger, [self.operation["asset"]])
             if isinstance(outcome, Done):
+                sent.leg_done(book.ledger, self.operation["operation_id"], leg)
                 return
             if not isinstance(outcome, Wait):
+                sent.closed(self._kind, outcome.status.value)
                 raise self._closed(outcome)
             if self._is_news(outcome):
-                patience.renew()
+                patience.renew(outcome)
             if not patience.spend_on(outcome):
-                self._defer(book, outcome)
+                sent.deferred(self._kind, leg.value)
+                self._defer(book, outcome, patience.likely_end)
 
     def _step(self, book: Book, leg: Leg, owner: str) -> Outcome:
         """Advance once."""
@@ -157,10 +162,11 @@ class LegOperator(BaseOperator):
             self.log.error("%s: a person is needed: %s", self.operation["label"], wait.attention)
         return True
 
-    def _defer(self, book: Book, wait: Wait) -> None:
-        wake_at = book.venues.now() + LONGEST_SLEEP
-        if wait.wake_at is not None:
-            wake_at = min(wake_at, wait.wake_at)
+    def _defer(self, book: Book, wait: Wait, likely_end: datetime | None) -> None:
+        now = book.venues.now()
+        wake_at = min(now + LONGEST_SLEEP, wait.wake_at or datetime.max.replace(tzinfo=UTC))
+        if likely_end is not None and likely_end > now + WAKE_EARLY:
+            wake_at = min(wake_at, likely_end - WAKE_EARLY)
         self.defer(
             trigger=ConditionTrigger(
                 condition=wait.condition.to_dict(),
@@ -209,6 +215,11 @@ class LegOperator(BaseOperator):
         self.log.warning("nothing is left to do: %s", message)
         return AirflowSkipException(message)
 
+    @property
+    def _kind(self) -> str:
+        """The kind of the operation, which is what the task's group is called."""
+        return self.task_id.partition(".")[0]
+
     @staticmethod
     def _owner(context: Context) -> str:
         ti = context["ti"]
@@ -216,33 +227,53 @@ class LegOperator(BaseOperator):
 
 
 class _Patience:
-    """How much longer this worker waits before its task is deferred, as a deferral costs seconds itself."""
+    """How much longer this worker waits before its task is deferred, as a deferral costs seconds itself.
 
-    def __init__(self, book: Book) -> None:
+    A wait that will outlast the patience is deferred at once, and its leg woken shortly before it ends.
+
+    :ivar likely_end: when the wait should end, where that can be foretold.
+    """
+
+    def __init__(self, book: Book, leg: Leg, operation_id: str) -> None:
+        self._book, self._leg, self._operation_id = book, leg, operation_id
         self._venues = book.venues
-        self._seconds = book.settings.worker_patience.total_seconds()
+        self._patience = book.settings.worker_patience
         self._end = 0.0
+        self.likely_end: datetime | None = None
 
-    def renew(self) -> None:
+    def renew(self, wait: Wait) -> None:
         """Begin again, for another wait."""
-        self._end = time.monotonic() + self._seconds
+        from include.legs.forecast import expected_end
+
+        self.likely_end = expected_end(self._book, self._leg, self._operation_id, wait.condition)
+        self._end = time.monotonic() + self._patience.total_seconds()
 
     def spend_on(self, wait: Wait) -> bool:
         """Wait here, and tell whether it is worth advancing again; if not, it is time to defer."""
-        from include.legs.conditions import Until
-
-        if isinstance(wait.condition, Until):
-            pause = (datetime.fromisoformat(wait.condition.moment) - self._venues.now()).total_seconds()
-            pause = max(pause, SHORTEST_PAUSE)
-        elif wait.every < SHORT_WAIT:
-            pause = min(max(wait.every.total_seconds() / 4, SHORTEST_PAUSE), LONGEST_PAUSE)
-        else:
-            return False
-        while time.monotonic() + pause <= self._end:
+        pause = self._pause(wait)
+        while pause is not None and time.monotonic() + pause <= self._end:
             time.sleep(pause)
             if self._holds(wait):
                 return True
+            pause = self._pause(wait)
         return False
+
+    def _pause(self, wait: Wait) -> float | None:
+        """Return the seconds until the next look, or None if no worker should wait for this."""
+        from include.legs.conditions import Until
+
+        if isinstance(wait.condition, Until):
+            return max(self._seconds_to(datetime.fromisoformat(wait.condition.moment)), SHORTEST_PAUSE)
+        every, patience = wait.every.total_seconds(), self._patience.total_seconds()
+        left = None if self.likely_end is None else self._seconds_to(self.likely_end)
+        if left is not None and abs(left) <= patience:
+            return min(max(left, min(every / 8, SHORTEST_PAUSE)), LONGEST_PAUSE)
+        if wait.every >= SHORT_WAIT or (left is not None and left > patience):
+            return None
+        return min(max(every / 4, SHORTEST_PAUSE), LONGEST_PAUSE)
+
+    def _seconds_to(self, moment: datetime) -> float:
+        return (moment - self._venues.now()).total_seconds()
 
     def _holds(self, wait: Wait) -> bool:
         from include.venues.errors import VenueError

@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 import logging
+import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import get_current_context
-from airflow.sdk.exceptions import AirflowRuntimeError, AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError, AirflowSkipException
 
-from ballast import progress
+from ballast import by_hand, progress, replays, sent
 from ballast.hooks import missing_for_observing, open_ledger, open_venues
 from ballast.switch import SWITCH, read_hold, read_switch, trip
 from include.domain.operation import OperationKind
@@ -36,13 +38,16 @@ def check() -> dict[str, Any]:
     In a run of a backfill, decide again on what was recorded at its time; nothing is read and nothing moves.
     """
     context, settings = get_current_context(), load_settings()
+    began = time.monotonic()
     with open_ledger(settings) as ledger:
         look = _replay if _is_backfill(context) else _look
         checked = look(settings, ledger, context)
         kinds = {operation.kind.value for operation in ledger.open_operations()}
+    sent.check(checked, timedelta(seconds=time.monotonic() - began))
     for decision in checked.decisions:
         log.info("%s: %s - %s", decision.asset, decision.reason.value, decision.detail)
     _trip(checked)
+    by_hand.require_done(checked)
     kinds |= {decision.operation.kind.value for decision in checked.decisions if decision.operation}
     return {
         "check": checked.id,
@@ -86,6 +91,7 @@ def claim(kind: str, checked: Mapping[str, Any]) -> list[dict[str, str]]:
             now=utc_now(),
         )
         progress.show(ledger, [assignment.asset for assignment in assignments])
+    sent.assigned(kind, len(assignments))
     most = conf.getint("core", "max_map_length")
     if len(assignments) > most:
         # Airflow would fail the task. The rest is adopted by another run, once this one is over.
@@ -122,6 +128,8 @@ def _look(settings: Settings, ledger: Ledger, context: Context) -> Checked:
     from include.check import Run
     from include.check import check as look
 
+    replays.require_none(context)
+    asked = by_hand.asked_of(context, settings)
     missing = missing_for_observing(settings)
     if missing:
         raise skip(f"there is nothing to look at before these settings are set: {', '.join(missing)}")
@@ -130,6 +138,7 @@ def _look(settings: Settings, ledger: Ledger, context: Context) -> Checked:
         id=str(context["run_id"]),
         dry_run=bool(params["dry_run"]),
         selected=frozenset(params["assets"]) or None,
+        asked=asked,
     )
     hold = read_hold()
     if unknown := hold.assets.difference(settings.symbols):
@@ -140,11 +149,16 @@ def _look(settings: Settings, ledger: Ledger, context: Context) -> Checked:
 
 
 def _trip(checked: Checked) -> None:
-    """Turn the switch to drain if a day's limit is reached in a run that may move money, and say which."""
+    """Turn the switch to drain if a day's limit is reached in a run that may move money, and say which.
+
+    It is not reached because a person asks for more than is left of it.
+    """
     from include.domain.decision import Reason
     from include.ledger.records import CheckMode
 
-    reached = [one for one in checked.decisions if one.reason is Reason.OVER_DAILY_LIMIT]
+    reached = [
+        one for one in checked.decisions if one.reason is Reason.OVER_DAILY_LIMIT and one.asked is None
+    ]
     if not reached or checked.mode is not CheckMode.LIVE:
         return
     for decision in reached:
@@ -158,10 +172,18 @@ def _trip(checked: Checked) -> None:
 
 
 def _replay(settings: Settings, ledger: Ledger, context: Context) -> Checked:
-    from include.check import Run, replay
+    """Decide again on what was recorded. No venue is opened here, and no Variable is read."""
+    from include.check import Run
+    from include.ledger.ledger import utc_now
+    from include.replay.overrides import OverridesRefused
+    from include.replay.run import Skip, replay
 
-    moment = context["logical_date"]
-    checked = replay(ledger, settings, Run(id=str(context["run_id"])), moment)
-    if checked is None:
-        raise skip(f"no balances were recorded up to {moment}, so there is nothing to replay")
-    return checked
+    overrides = replays.overrides_of(context)
+    run, moment = Run(id=str(context["run_id"])), context["logical_date"]
+    try:
+        found = replay(ledger, settings, run, moment, overrides, now=utc_now())
+    except OverridesRefused as refused:
+        raise AirflowFailException(str(refused)) from refused
+    if isinstance(found, Skip):
+        raise skip(f"{found.words}, so there is nothing to replay")
+    return found

@@ -140,6 +140,7 @@ ATTENTION = {
     "text": "12.81 TSLA tokens were sent in 0x35… and Alpaca shows no redemption after 2 h. "
     "Look for it there, then adopt it or reconcile.",
     "verbs": ["resume", "adopt", "reconcile"],
+    "runbook": "withdrawal-answer-lost",
 }
 
 ASSETS = [
@@ -179,6 +180,7 @@ def overview(**changes: Any) -> Json:
         "check_interval_seconds": 60,
         "hold": ["MSFT"],
         "may_act": True,
+        "may_steer": True,
         "user": "alice",
         "limits": {"equity_cap": "500", "usdc_cap": "50000"},
         "check": {

@@ -1,34 +1,25 @@
-"""A real browser in front of the page: Chromium as the system has it, nothing is downloaded."""
+"""A real browser in front of the page, which a small server answers."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from tests.browser.desk import Desk, serve
+from tests.support import chromium
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from playwright.sync_api import Browser, BrowserContext, Page
 
-CHROMIUM = os.environ.get("BALLAST_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Start the system's Chromium once. Another one is named by BALLAST_CHROMIUM."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine: install it, or name it in BALLAST_CHROMIUM")
-    with sync_playwright() as playwright:
-        # A container's root may use no sandbox of the kernel; only our own page is opened.
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    """Start the system's Chromium once."""
+    with chromium.started() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture
@@ -63,7 +54,9 @@ def open_page(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
             page.clock.install()
         page.set_default_timeout(10_000)
         page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda message: faults.append(message.text) if _is_fault(message) else None)
+        page.on(
+            "console", lambda message: faults.append(message.text) if chromium.is_fault(message) else None
+        )
         page.goto(address + path)
         return page
 
@@ -71,8 +64,3 @@ def open_page(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
     for context in contexts:
         context.close()
     assert faults == []
-
-
-def _is_fault(message: Any) -> bool:
-    # Chromium itself logs every answer that is an error; the tests ask for some.
-    return message.type == "error" and "Failed to load resource" not in message.text

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.browser import canned
+from tests.browser import canned, canned_replays
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +20,8 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
+
+BEGUN = {"backfill_id": 1, "name": "a day", "runs": 25}  # what the act that begins a replay answers besides
 
 # As Airflow 3.3 shows an external view: a frame with these rights, in a page that has its choice of colours.
 FRAME = """<!doctype html><html lang="en" class="{theme}"><title>Airflow</title>
@@ -55,6 +57,12 @@ class Desk:
                 return canned.page_of_past(query.get("before"), int(query["limit"]))
             case ["operations", operation_id]:
                 return canned.everything(unquote(operation_id))
+            case ["replays"]:
+                return canned_replays.replays()
+            case ["replays", replay_id]:
+                return canned_replays.report(replay_id)
+            case ["replays", replay_id, "history"]:
+                return canned_replays.history(replay_id, query["asset"])
         raise LookupError(path)
 
 
@@ -101,7 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(self.desk.refuse[0], {"detail": self.desk.refuse[1]})
         else:
             self.desk.acts.append((unquote(self.path.removeprefix("/ballast/api/")), body))
-            self._json(200, {"run_id": "manual__1", "state": "queued", "paused": False})
+            self._json(200, {"run_id": "manual__1", "state": "queued", "paused": False, **BEGUN})
 
     def _api(self, path: str, query: dict[str, str]) -> None:
         if self.desk.down:

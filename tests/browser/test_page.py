@@ -49,7 +49,7 @@ def test_page__something_needs_a_person__comes_first_with_its_acts(open_page: Op
     expect(need).to_contain_text("for 61 min")
     headings = page.get_by_role("heading", level=2).all_text_contents()
     assert [heading.split(" ")[0] for heading in headings if heading] == [
-        "Needs", "State", "Assets", "Open", "Ratio", "Today", "Operations",
+        "Needs", "State", "Assets", "Open", "Ratio", "Today", "Operations", "Replays",
     ]  # fmt: skip
 
 
@@ -211,7 +211,7 @@ def test_page__not_seen__asks_for_nothing_until_it_is(open_page: Open, desk: Des
 
 
 def test_page__viewer__has_no_acts(open_page: Open, desk: Desk) -> None:
-    desk.overview = canned.overview(may_act=False)
+    desk.overview = canned.overview(may_act=False, may_steer=False)
     page = open_page()
     expect(page.locator("#needs li")).to_be_visible()
     acts = re.compile("^(Hold|Release|Turn|Check now|Adopt|Resume)")
@@ -219,6 +219,17 @@ def test_page__viewer__has_no_acts(open_page: Open, desk: Desk) -> None:
     page.get_by_role("button", name="Details of the mint of AAPL").click()
     expect(page.get_by_role("dialog")).to_contain_text("Alpaca was down")
     expect(page.get_by_role("dialog").get_by_role("button")).to_have_count(1)
+
+
+def test_page__may_act_but_not_edit_variables__says_what_the_switch_needs(
+    open_page: Open, desk: Desk
+) -> None:
+    desk.overview = canned.overview(may_steer=False)
+    page = open_page()
+    expect(page.locator("footer")).to_contain_text("The switch and the hold list need the right to edit")
+    expect(page.get_by_role("button", name=re.compile("^(Hold|Release|Turn)"))).to_have_count(0)
+    expect(page.get_by_role("button", name="Check now…")).to_be_visible()
+    expect(page.get_by_role("button", name="Adopt the redemption of TSLA")).to_be_visible()
 
 
 def test_act__no_reason__is_not_sent(open_page: Open, desk: Desk) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 LARGEST = 300_000  # bytes of everything that is served
-FIRST_PAINT = 2_000  # milliseconds, with a thousand assets
+FIRST_PAINT = 2_000  # milliseconds of the processor, with a thousand assets
 
 
 def findings(page: Page) -> list[Any]:
@@ -69,25 +69,42 @@ def test_width__any__nothing_is_wider_than_the_window(
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def worked(page: Page) -> Callable[[], float]:
+    """Return what tells how many milliseconds of the processor the page has taken since.
+
+    Not how long it took: the machine may have more to do.
+    """
+    browser = page.context.new_cdp_session(page)
+    browser.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def taken() -> float:
+        page.evaluate("() => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)))")
+        metrics = {one["name"]: one["value"] for one in browser.send("Performance.getMetrics")["metrics"]}
+        return float(metrics["TaskDuration"]) * 1000
+
+    before = taken()
+    return lambda: taken() - before
+
+
 def test_speed__thousand_assets__are_painted_soon_and_updated_sooner(
     open_page: Callable[..., Page], desk: Desk, record_property: Callable[[str, object], None]
 ) -> None:
-    desk.overview = canned.thousand()
     page = open_page()
-    page.wait_for_selector(".asset:not(.heads)")
-    first = page.evaluate("""() => new Promise((resolve) =>
-        requestAnimationFrame(() => setTimeout(() => resolve(performance.now()))))""")
-    took = page.evaluate("""() => new Promise((resolve) => {
-        const before = performance.now();
-        document.querySelector("#assets .more").click();
-        requestAnimationFrame(() => setTimeout(() => resolve(performance.now() - before)));
-    })""")
+    expect(page.locator("#freshness")).to_contain_text("live")
+    desk.overview = canned.thousand()
+    since = worked(page)
+    page.reload()
+    expect(page.locator("#assets .more")).to_be_visible()
+    first = since()
+    since = worked(page)
+    page.locator("#assets .more").click()
     expect(page.locator(".asset:not(.heads)")).to_have_count(1000)
+    took = since()
     record_property("first_paint_ms", round(first))
     record_property("all_rows_ms", round(took))
     print(f"first paint {first:.0f} ms, all thousand rows {took:.0f} ms")
-    assert first < FIRST_PAINT
-    assert took < FIRST_PAINT
+    assert 0 < first < FIRST_PAINT
+    assert 0 < took < FIRST_PAINT
 
 
 def test_size__of_everything_served__is_small() -> None:

@@ -5,17 +5,19 @@ import os
 import statistics
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.serialization.serialized_objects import DagSerialization
 
 from ballast.operators import LegOperator
 from include.domain.operation import OperationKind
 from tests.support.airflow_home import ROOT
 
 FILE = ROOT / "dags" / "rebalancing.py"
+MIDNIGHT = datetime(2026, 3, 2, tzinfo=UTC)
 KINDS = [kind.value for kind in OperationKind]
 SETTINGS = {
     "BALLAST_REBALANCING_CHECK_INTERVAL": "45s",
@@ -63,6 +65,12 @@ def vaulted() -> Any:
 
 
 @pytest.fixture(scope="module")
+def asking() -> Any:
+    """The DAG where some operations of one stock need approval."""
+    return dag_with(**SETTINGS, BALLAST_ASSETS=json.dumps({"TSLA": {"approval_above": 10}}))
+
+
+@pytest.fixture(scope="module")
 def readings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
     """What reading the file took, for several settings, and what reading an empty one took."""
     empty = tmp_path_factory.mktemp("dags") / "empty.py"
@@ -75,6 +83,7 @@ def readings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[st
         *[("right", FILE, SETTINGS)] * 3,
         *[("empty", empty, {})] * 3,
         ("vaulted", FILE, {**SETTINGS, **VAULTS}),
+        ("asking", FILE, {**SETTINGS, "BALLAST_USDC_APPROVAL_ABOVE": "100"}),
         ("wrong", FILE, {**SETTINGS, "BALLAST_REBALANCING_TARGET_RATIO": "2"}),
         ("incomplete", FILE, {"BALLAST_REBALANCING_ENABLED": "true"}),
     ]
@@ -94,7 +103,7 @@ def readings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[st
     return found
 
 
-@pytest.mark.parametrize("name", ["right", "vaulted"])
+@pytest.mark.parametrize("name", ["right", "vaulted", "asking"])
 def test_reading__with_right_settings__gives_the_dag_and_loads_nothing_heavy(
     readings: Any, name: str
 ) -> None:
@@ -133,6 +142,27 @@ def test_schedule__comes_from_the_settings_and_catches_up_on_nothing(dag: Any) -
     assert dag.catchup is False
     assert dag.is_paused_upon_creation is True
     assert dag.dagrun_timeout is None
+
+
+def test_schedule__reaction__is_the_interval_or_an_asset_that_the_triggerer_watches() -> None:
+    wallet, issuer = "0x" + "0a" * 20, "0x" + "0b" * 20
+    live = {"REBALANCING_ENABLED": "true", "WALLET": wallet, "REDEMPTION_WALLET": issuer}
+    live |= {"ETHEREUM_RPC_URL": "http://ethereum.test", "BASE_RPC_URL": "http://base.test"}
+    dag = dag_with(
+        **SETTINGS,
+        **{f"BALLAST_{name}": value for name, value in live.items()},
+        BALLAST_REBALANCING_REACTION="true",
+    )
+
+    stored: Any = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    planned = stored.iter_dagrun_infos_between(MIDNIGHT, MIDNIGHT + timedelta(seconds=100))
+
+    [watched] = dag.timetable.asset_condition.watchers
+    assert watched.trigger.serialize() == ("ballast.watcher.BalanceTrigger", {"every": 1.0, "rest": 5.0})
+    # What a backfill makes is what it makes of the interval alone.
+    assert stored.timetable.periodic
+    moments = [MIDNIGHT + timedelta(seconds=45 * number) for number in range(3)]
+    assert [info.logical_date for info in planned] == moments
 
 
 def test_runs__overlap_and_always_leave_a_place_for_a_check(dag: Any) -> None:
@@ -180,6 +210,28 @@ def test_tasks__the_last_of_each_group__pushes_all_that_is_left(dag: Any, vaulte
             order = tasks_of(found, kind)
             marked = {leg: found.get_task(f"{kind.value}.{leg}").last for leg in order}
             assert marked == {leg: leg == order[-1] for leg in order}
+
+
+def test_approval__wanted_of_no_asset__has_no_task(dag: Any) -> None:
+    assert [task_id for task_id in dag.task_ids if task_id.endswith("approve")] == []
+
+
+def test_approval__wanted_of_any_asset__comes_first_in_the_groups_that_may_move_it(asking: Any) -> None:
+    assert {task_id for task_id in asking.task_ids if task_id.endswith("approve")} == {
+        "mint.approve",
+        "redemption.approve",
+    }
+    for kind in (OperationKind.MINT, OperationKind.REDEMPTION):
+        task = asking.get_task(f"{kind.value}.approve")
+        assert type(task).__name__ == "ApproveOperator"
+        assert task.upstream_task_ids == {f"claim_{kind.value}"}
+        assert f"{kind.value}.{kind.legs[0].value}" in task.downstream_task_ids
+        assert task.map_index_template == "{{ task.operation['label'] }}"
+        assert task.execution_timeout is None
+        assert task.response_timeout is None  # the ledger knows until when
+        assert task.defaults is None  # nobody's silence is an answer
+        assert (task.retries, task.trigger_rule) == (3, "all_success")
+        assert task.pool == "default_pool"  # it waits for a person, and is no work in progress
 
 
 def test_claims__follow_the_check_and_feed_their_own_group(dag: Any) -> None:
@@ -233,7 +285,27 @@ def test_params__let_a_person_try_without_moving_and_choose_known_assets(dag: An
         assets.resolve(["MSFT"])
 
 
+def test_params__ask_for_one_operation_of_known_kinds_and_assets(dag: Any) -> None:
+    for name in ("kind", "asset", "amount", "reason"):
+        assert dag.params.get_param(name).resolve() is None
+    assert [dag.params.get_param("kind").resolve(kind) for kind in KINDS] == KINDS
+    assert dag.params.get_param("asset").resolve("USDC") == "USDC"
+    assert dag.params.get_param("amount").resolve("12.5") == "12.5"
+    for name, wrong in (("kind", "burn"), ("asset", "MSFT"), ("amount", 12.5), ("reason", 1)):
+        with pytest.raises(Exception, match=str(wrong)):
+            dag.params.get_param(name).resolve(wrong)
+
+
 def test_doc__tells_how_to_try_how_to_stop_and_what_a_pause_does(dag: Any) -> None:
-    for word in ("dry_run", "rebalancing_switch", "drain", "halt", "pause", "backfill"):
+    for word in (
+        "dry_run",
+        "rebalancing_switch",
+        "drain",
+        "halt",
+        "pause",
+        "backfill",
+        "amount",
+        "approval_above",
+    ):
         assert word in dag.doc_md
     assert dag.tags == {"ballast"}

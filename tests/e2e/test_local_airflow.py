@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from scripts.local_airflow import COMPONENTS, LocalAirflow, _members
+from scripts.local_airflow import COMPONENTS, LocalAirflow
+from scripts.processes import members
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,13 +83,13 @@ def test_scheduler__killed_and_started_again__is_another_process_and_all_is_heal
     assert not airflow.is_healthy()  # though Airflow's own report says so, from the old one's last heartbeat
     airflow.wait_healthy()
     assert airflow.pid("scheduler") != before
-    assert _members(before)  # what it left behind
+    assert members(before)  # what it left behind
 
 
 def test_stop__everything__leaves_no_process(airflow: LocalAirflow) -> None:
     groups = [*(airflow.pid(component) for component in COMPONENTS), *airflow.orphans]
     assert len(groups) > len(COMPONENTS)
     airflow.stop()
-    assert [member for group in groups for member in _members(group)] == []
+    assert [member for group in groups for member in members(group)] == []
     assert not (airflow.home / "processes.json").exists()
     assert (airflow.home / "airflow.db").exists()

@@ -133,9 +133,15 @@ class Stage:
 
     @classmethod
     @contextmanager
-    def opened(cls, home: Path) -> Iterator[Self]:
-        """Start everything, with the DAG unpaused and nothing out of balance."""
-        extra = {
+    def opened(
+        cls, home: Path, *, extra: dict[str, str] | None = None, people: dict[str, str] | None = None
+    ) -> Iterator[Self]:
+        """Start everything, with the DAG unpaused and nothing out of balance.
+
+        :param extra: environment variables that win over those here.
+        :param people: who may log in, and their roles; the first starts the runs.
+        """
+        own = {
             "BALLAST_WORKER_PATIENCE": "5s",
             # Every case starts runs by hand; the schedule goes on too, but slowly.
             "BALLAST_REBALANCING_CHECK_INTERVAL": "20s",
@@ -144,7 +150,13 @@ class Stage:
         }
         with (
             _database() as database,
-            KeyedBallast(home, lambda _text: None, scenario=BALANCED, extra=extra | database) as ballast,
+            KeyedBallast(
+                home,
+                lambda _text: None,
+                scenario=BALANCED,
+                extra=own | database | (extra or {}),
+                people=people or {},
+            ) as ballast,
         ):
             ballast.world.broker.core.latencies = Latencies(
                 mint_journal=0.1, mint_token=0.1, redemption_seen=0.1, redemption_credit=0.1,

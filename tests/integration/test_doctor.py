@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from include.book import Network
+from include.chains import open_chain
 from include.doctor import CHECKS, Finding, Level, Subject, examine
 from include.doctor.report import exit_code
 from include.ledger.ledger import Ledger, utc_now
@@ -277,6 +279,20 @@ def test_node__not_there__takes_no_other_check_with_it(world: World, ledger_url:
     assert {check for check in failed if "(base)" not in check} <= {"redemption wallet"}
     assert key not in repr(found)
     assert all("Try again" in finding.advice for finding in found if finding.check == "gas (base)")
+
+
+def test_node__one_of_several_is_dead__is_named_and_the_rest_is_fine(world: World, ledger_url: str) -> None:
+    key = "a-key-in-the-path"
+    settings = settings_of(world, base_rpc_fallbacks=f"http://127.0.0.1:1/v2/{key}")
+    with subject_of(world, ledger_url, lambda _name, _content: None) as subject:
+        chains = {network: open_chain(settings, network) for network in Network}
+        findings = examine(replace(subject, settings=settings, chains=chains))
+
+    found = [one for one in findings if one.check == "node (base)"]
+    assert [one.level for one in found] == [Level.OK, Level.FAILURE]
+    assert "127.0.0.1:1 gave no answer" in found[1].found
+    assert key not in repr(findings)
+    assert not [one for one in findings if one.check != "node (base)" and one.level is Level.FAILURE]
 
 
 def test_credentials__refused__say_so_and_show_none(world: World, ledger_url: str) -> None:

@@ -1,4 +1,4 @@
-"""What a check passes on and asks, and what a replay makes of the past. The plan has tests of its own."""
+"""What a check passes on and asks. The plan has tests of its own."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from include import snapshot
-from include.check import Run, Switch, check, replay
+from include.check import Run, Switch, check
 from include.costs import Prices
 from include.domain.decision import Reason
 from include.domain.limits import Hold, Shut
 from include.domain.operation import Leg, OperationKind
 from include.ledger.ledger import Ledger
-from include.ledger.records import CheckMode
 from include.settings import Settings, load_settings
 from tests.support.clock import Clock
 from tests.support.plans import recorded_check
@@ -25,11 +24,10 @@ from tests.support.plans import snapshot as balances
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
-    from datetime import datetime
     from pathlib import Path
 
     from include.check import Checked
-    from include.domain.decision import Decision, PlannedOperation
+    from include.domain.decision import PlannedOperation
 
 TOKENS = '{"AAPL": "0x' + "11" * 20 + '"}'
 RUN = Run("backfill__1")
@@ -93,13 +91,6 @@ def settle(ledger: Ledger, clock: Clock, operation_id: str) -> None:
     with ledger.lease(operation_id, "somebody", MINUTE) as lease:
         lease.finish(Leg.MINT, amount_out=31_000_000_000)
     clock.pass_(seconds=1)
-
-
-def decisions(ledger: Ledger, clock: Clock, **values: str) -> dict[str, Decision]:
-    """Replay what was recorded by now."""
-    checked = replay(ledger, settings(**values), RUN, clock())
-    assert checked is not None
-    return {decision.asset: decision for decision in checked.decisions}
 
 
 @pytest.fixture
@@ -239,154 +230,6 @@ def test_check__settled__rests_for_the_settle_cooldown(
     assert reason_of(look()) is Reason.PLANNED
     clock.pass_(seconds=1)
     assert reason_of(look(values={"settle_cooldown": "2m"})) is Reason.PLANNED
-
-
-def test_replay__nothing_was_recorded_by_then__is_none(ledger: Ledger, clock: Clock) -> None:
-    before = clock() - MINUTE
-    record(ledger, clock)
-
-    assert replay(ledger, settings(), RUN, before) is None
-
-
-def test_replay__asset_out_of_its_band__proposes_and_plans_nothing(ledger: Ledger, clock: Clock) -> None:
-    record(ledger, clock)
-
-    found = decisions(ledger, clock)
-
-    assert found["AAPL"].reason is Reason.DRY_RUN
-    assert found["AAPL"].operation is None
-    assert found["AAPL"].proposed is not None
-    assert found["AAPL"].proposed.amount == 31
-    assert found["USDC"].reason is Reason.BALANCED
-
-
-def test_replay__long_after__is_not_stale(ledger: Ledger, clock: Clock) -> None:
-    record(ledger, clock)
-    clock.pass_(days=30)
-
-    assert decisions(ledger, clock)["AAPL"].reason is Reason.DRY_RUN
-
-
-def test_replay__takes_the_newest_balances_up_to_the_moment(ledger: Ledger, clock: Clock) -> None:
-    record(ledger, clock, BALANCED)
-    clock.pass_(minutes=1)
-    record(ledger, clock, TOO_MANY_SHARES)
-    moment = clock()
-    clock.pass_(minutes=1)
-    record(ledger, clock, BALANCED)
-
-    checked = replay(ledger, settings(), RUN, moment)
-
-    assert checked is not None
-    assert checked.snapshot.taken_at == moment
-    assert checked.decisions[0].reason is Reason.DRY_RUN
-
-
-def test_replay__uses_the_settings_of_today(ledger: Ledger, clock: Clock) -> None:
-    record(ledger, clock)
-
-    assert decisions(ledger, clock, rebalancing_deviation="0.4")["AAPL"].reason is Reason.BALANCED
-
-
-def test_replay__operation_was_open_then__is_claimed_though_it_is_closed_now(
-    ledger: Ledger, clock: Clock
-) -> None:
-    operation = mint(ledger, clock, record(ledger, clock))
-    clock.pass_(minutes=1)
-    record(ledger, clock)
-    moment = clock()
-    clock.pass_(minutes=1)
-    with ledger.lease(operation, "somebody", MINUTE) as lease:
-        lease.cancel("the market is closed")
-
-    checked = replay(ledger, settings(), RUN, moment)
-
-    assert checked is not None
-    assert checked.decisions[0].reason is Reason.CLAIMED
-
-
-def test_replay__operation_was_opened_later__claims_nothing(ledger: Ledger, clock: Clock) -> None:
-    check_id = record(ledger, clock)
-    moment = clock()
-    mint(ledger, clock, check_id)
-
-    checked = replay(ledger, settings(), RUN, moment)
-
-    assert checked is not None
-    assert checked.decisions[0].reason is Reason.DRY_RUN
-
-
-def test_replay__operation_was_closed_just_before__is_settling(ledger: Ledger, clock: Clock) -> None:
-    operation = mint(ledger, clock, record(ledger, clock))
-    clock.pass_(minutes=1)
-    with ledger.lease(operation, "somebody", MINUTE) as lease:
-        lease.finish(Leg.MINT, amount_out=31_000_000_000, base_block=101)  # the next snapshot is of 100
-    clock.pass_(seconds=1)
-    record(ledger, clock)
-
-    found = decisions(ledger, clock)
-
-    assert found["AAPL"].reason is Reason.SETTLING
-
-
-def test_replay__day_was_used_up_then__says_so_though_it_is_cancelled_now(
-    ledger: Ledger, clock: Clock
-) -> None:
-    check_id = record(ledger, clock)
-    settle(ledger, clock, mint(ledger, clock, check_id))
-    record(ledger, clock)
-    day_is_full = clock()
-    clock.pass_(seconds=1)
-    later = mint(ledger, clock, check_id)
-    clock.pass_(seconds=1)
-    record(ledger, clock)
-    while_open = clock()
-    cancel(ledger, clock, later)
-
-    def reason(moment: datetime, maximum: str) -> Reason:
-        checked = replay(ledger, settings(equity_daily_maximum=maximum), RUN, moment)
-        assert checked is not None
-        return reason_of(checked)
-
-    assert reason(day_is_full, "31") is Reason.OVER_DAILY_LIMIT
-    assert reason(day_is_full, "62") is Reason.DRY_RUN
-    assert reason(while_open, "62") is Reason.CLAIMED
-
-
-def test_replay__was_resting_then__says_so(ledger: Ledger, clock: Clock) -> None:
-    check_id = record(ledger, clock)
-    for _ in range(2):
-        cancel(ledger, clock, mint(ledger, clock, check_id))
-        clock.pass_(seconds=1)
-    clock.pass_(minutes=9)
-    record(ledger, clock)
-    assert decisions(ledger, clock)["AAPL"].reason is Reason.COOLING_DOWN
-    clock.pass_(minutes=1)
-    record(ledger, clock)
-    assert decisions(ledger, clock)["AAPL"].reason is Reason.DRY_RUN
-
-
-def test_replay__is_recorded_as_one_and_repeats_itself(ledger: Ledger, clock: Clock) -> None:
-    record(ledger, clock)
-
-    first = replay(ledger, settings(), RUN, clock())
-    second = replay(ledger, settings(), RUN, clock())
-
-    assert first is not None
-    assert second is not None
-    assert first.mode is CheckMode.REPLAY
-    assert first.id != second.id
-    assert ledger.decisions(first.id) == list(first.decisions) == list(second.decisions)
-    assert ledger.snapshot(first.id).inventories == first.snapshot.inventories
-    assert ledger.operations() == []
-
-
-def test_replay__rebalancing_disabled__says_so(ledger: Ledger, clock: Clock) -> None:
-    record(ledger, clock)
-
-    found = decisions(ledger, clock, rebalancing_enabled="false")
-
-    assert found["AAPL"].reason is Reason.REBALANCING_DISABLED
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import pytest
 
 from ballast import operations
+from include.alerts.anchors import section_of
+from include.alerts.kinds import Kind
 from include.domain.decision import Reason
 from include.domain.operation import Leg, OperationKind
-from include.ledger.records import EffectStatus, Verb
+from include.ledger.records import ANSWERS, EffectStatus, Verb
 from include.legs.withdraw import REQUEST as WITHDRAWAL_REQUEST
 from include.settings import AssetSettings, Settings
 from scripts.astro_settings import DEFAULT_FILE, ROOT
@@ -34,10 +36,17 @@ PAGE: Final = ROOT / "docs" / "runbook.md"
 ATTENTION: Final = "An operation asks for a person"
 SLOW: Final = "An operation is slow or ends badly"
 REASONS: Final = "An asset is not moved"
+ALERT: Final = "An alert"
 MACHINE: Final = "The machine"
 # What each section of a chapter has to say.
 WHOLE: Final = ("It says", "Certain", "Not certain", "Money", "Look", "Do", "Do not", "By itself")
-LABELS: Final = {ATTENTION: WHOLE, SLOW: WHOLE, MACHINE: WHOLE, REASONS: ("Means", "Do", "By itself")}
+LABELS: Final = {
+    ATTENTION: WHOLE,
+    SLOW: WHOLE,
+    ALERT: WHOLE,
+    MACHINE: WHOLE,
+    REASONS: ("Means", "Do", "By itself"),
+}
 REFUSED: Final = "The next step was refused"
 OVERDUE: Final = "Overdue"
 
@@ -300,12 +309,28 @@ def test_anchors__are_there_once_and_stay(page: str) -> None:
     assert STABLE - anchors(page) == set()
 
 
+def test_alerts__of_every_kind__have_a_section(page: str) -> None:
+    assert {kind.anchor for kind in Kind} - anchors(page) == set()
+
+
+def test_attention__of_each_section__leads_back_to_it(found: list[Section]) -> None:
+    """What a message or the page links to is the section that says these words."""
+    led = {
+        text: section_of(text)
+        for one in found
+        if one.chapter == ATTENTION
+        for text in _says([one])
+        if {section_of(text)} != anchors(f"# {one.heading}")
+    }
+    assert led == {}
+
+
 def test_commands__are_taken_by_the_command_line__and_the_form_does_the_same(page: str) -> None:
     assert wrong_commands(page) == []
     assert without_form(page) == []
     assert {(_parsed(command) or {}).get("verb") for command, _ in commands(page)} >= {
         "list",
-        *(verb.value for verb in Verb),
+        *(verb.value for verb in Verb if verb not in ANSWERS),
     }
 
 

@@ -43,7 +43,7 @@ class Tokens:
     down: bool = False
     asked: int = 0
 
-    def multicall(self, calls: Sequence[Call]) -> MulticallResult:
+    def multicall(self, calls: Sequence[Call], *, agreed: bool = False) -> MulticallResult:
         self.asked += 1
         if self.down:
             raise Unavailable("no answer")

@@ -47,6 +47,16 @@ contract Multicall3 {
         blockHash = blockhash(blockNumber);
     }
 
+    function getLastBlockHash() external view returns (bytes32 blockHash) {
+        unchecked {
+            blockHash = blockhash(block.number - 1);
+        }
+    }
+
+    function getCurrentBlockDifficulty() external view returns (uint256 difficulty) {
+        difficulty = block.prevrandao;
+    }
+
     function getCurrentBlockTimestamp() external view returns (uint256 timestamp) {
         timestamp = block.timestamp;
     }

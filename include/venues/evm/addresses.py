@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 
-from eth_utils.address import (
-    is_checksum_address,
-    is_checksum_formatted_address,
-    is_hex_address,
-    to_checksum_address,
-)
+from eth_utils.address import is_checksum_formatted_address, is_hex_address, to_checksum_address
 
 if TYPE_CHECKING:
     from include.venues.evm.types import Address
 
 
+_REMEMBERED: Final = 16_384
+"""More addresses than anybody has assets, so that a checksum is not worked out for every call anew."""
+
+
+@lru_cache(_REMEMBERED)
 def checked(address: str) -> Address:
     """Give an address its EIP-55 checksum.
 
@@ -24,6 +25,16 @@ def checked(address: str) -> Address:
     """
     if not is_hex_address(address):
         raise ValueError(f"not an address: {address!r}")
-    if is_checksum_formatted_address(address) and not is_checksum_address(address):
+    right = str(to_checksum_address(address))
+    if is_checksum_formatted_address(address) and address != right:
         raise ValueError(f"the checksum of this address is wrong: {address}")
-    return str(to_checksum_address(address))
+    return right
+
+
+@lru_cache(_REMEMBERED)
+def word(address: str) -> bytes:
+    """Write an address as a contract takes it: 32 bytes.
+
+    :raises ValueError: as `checked` does.
+    """
+    return bytes.fromhex(checked(address)[2:]).rjust(32, b"\0")

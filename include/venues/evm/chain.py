@@ -1,7 +1,8 @@
-"""One chain, through one JSON-RPC endpoint.
+"""One chain, through one JSON-RPC endpoint or several.
 
 web3's provider carries the requests; its result formatters and middleware are passed by, because they hide
-the node's own error and may add requests, fees or nonces of their own. Nothing is retried or cached here.
+the node's own error and may add requests, fees or nonces of their own. Nothing is cached here, and nothing is
+asked of the same endpoint twice.
 """
 
 from __future__ import annotations
@@ -11,15 +12,22 @@ from typing import TYPE_CHECKING, Any
 from eth_utils.crypto import keccak
 
 from include.venues.errors import OutcomeUnknown, Refused, Unavailable
-from include.venues.evm import multicall, parse
+from include.venues.evm import agreement, parse, pinned
+from include.venues.evm.endpoints import (
+    READ_PLAINLY,
+    Endpoint,
+    Endpoints,
+    Memory,
+    Reading,
+    memory_of,
+    verify_chain_id,
+)
 from include.venues.evm.errors import (
     InsufficientFunds,
     NodeError,
     NonceTooLow,
     ReplacementUnderpriced,
-    Reverted,
     Underpriced,
-    WrongChain,
 )
 from include.venues.evm.multicall import MULTICALL3, eth_balance_call
 from include.venues.evm.node_errors import Meaning, asks_for_fewer_blocks, lacks_method, meaning_of
@@ -29,6 +37,7 @@ from include.venues.evm.types import (
     Address,
     Block,
     Call,
+    Contents,
     Fees,
     Hash,
     LoggedEvent,
@@ -40,9 +49,10 @@ from include.venues.evm.types import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from include.venues.evm.multicall import Read
     from include.venues.evm.rpc import Provider
 
-__all__ = ["MULTICALL3", "Chain", "LoggedEvent", "MulticallResult", "eth_balance_call"]
+__all__ = ["MULTICALL3", "Chain", "LoggedEvent", "MulticallResult", "Reading", "eth_balance_call"]
 
 _CERTAIN: dict[Meaning, type[Refused]] = {
     Meaning.NONCE_TOO_LOW: NonceTooLow,
@@ -59,37 +69,74 @@ class Chain:
     Reads raise Unavailable whenever the node did not give a sound answer; a node that lags behind the block
     it is asked about is one of these cases.
 
-    :param url: the endpoint. It may carry a key, so only its host is ever shown.
-    :param chain_id: the chain that the endpoint must serve; see `verify_chain_id`.
+    :param urls: the endpoint, or several of which the first is the primary. They may carry keys, so only
+        their hosts are ever shown.
+    :param chain_id: the chain that they must serve; see `verify_chain_id`.
     :param name: what people call the chain.
-    :param timeout: the longest that one request may take, in seconds.
-    :param provider: carries the requests instead of HTTP to `url`.
+    :param timeout: the longest that one request to one endpoint may take, in seconds.
+    :param provider: carries the requests instead of HTTP to the one endpoint.
+    :param reading: how it is read.
     """
 
     eth_balance_call = staticmethod(eth_balance_call)
 
     def __init__(
-        self, url: str, *, chain_id: int, name: str, timeout: float = 15.0, provider: Provider | None = None
+        self,
+        urls: str | Sequence[str],
+        *,
+        chain_id: int,
+        name: str,
+        timeout: float = 15.0,
+        provider: Provider | None = None,
+        reading: Reading = READ_PLAINLY,
     ) -> None:
-        http = NodeProvider(url, timeout=timeout)
         self.name = name
         self.chain_id = chain_id
-        self._host = http.host
-        self._rpc = Rpc(provider or http, label=f"{name} at {http.host}", redact=http.redact)
+        self.reading = reading
+        self._urls = (urls,) if isinstance(urls, str) else tuple(urls)
+        self._timeout = timeout
+        if provider is not None and len(self._urls) > 1:
+            raise ValueError("a provider stands for one endpoint")
+        https = [NodeProvider(url, timeout=timeout) for url in self._urls]
+        self._hosts = [http.host for http in https]
+        self._rpc = Endpoints(
+            [
+                Endpoint(
+                    Rpc(provider or http, label=f"{name} at {http.host}", redact=http.redact),
+                    memory_of(url, chain_id) if provider is None else Memory(),
+                )
+                for url, http in zip(self._urls, https, strict=True)
+            ],
+            chain_id=chain_id,
+            checks_chain=reading.checks_chain,
+            hedge_after=reading.hedge_after,
+        )
 
     def __repr__(self) -> str:
-        return f"Chain(name={self.name!r}, chain_id={self.chain_id}, host={self._host!r})"
+        return f"Chain(name={self.name!r}, chain_id={self.chain_id}, host={', '.join(self._hosts)!r})"
+
+    def each(self) -> list[Chain]:
+        """Return a client of each endpoint alone, the primary's first."""
+        if len(self._urls) == 1:
+            return [self]
+        return [
+            Chain(url, chain_id=self.chain_id, name=self.name, timeout=self._timeout) for url in self._urls
+        ]
+
+    @property
+    def host(self) -> str:
+        """The host of the primary endpoint."""
+        return self._hosts[0]
 
     # What the chain is
 
     def verify_chain_id(self) -> None:
-        """Ask the endpoint which chain it serves.
+        """Ask every endpoint which chain it serves.
 
         :raises WrongChain: when it is not ours.
         """
-        found = self._rpc.read(parse.quantity, "eth_chainId")
-        if found != self.chain_id:
-            raise WrongChain(f"{self._rpc.label} is chain {found}, expected {self.chain_id}")
+        for endpoint in self._rpc.all:
+            verify_chain_id(endpoint.rpc, self.chain_id)
 
     def head(self) -> Block:
         """Read the newest block that the node knows."""
@@ -101,6 +148,17 @@ class Chain:
         if block is not None and block.number != number:
             raise Unavailable(f"{self._rpc.label} was asked for block {number} and gave {block.number}")
         return block
+
+    def contents(self, number: int | None = None) -> Contents | None:
+        """Read a block with the hashes of its transactions; None when the node does not know it, or not yet.
+
+        :param number: the newest block when None.
+        """
+        wanted = _tag(number)
+        found = self._rpc.read(parse.contents, "eth_getBlockByNumber", wanted, False)
+        if found is not None and number not in (None, found.block.number):
+            raise Unavailable(f"{self._rpc.label} was asked for block {number} and gave {found.block.number}")
+        return found
 
     def is_canonical(self, block_number: int, block_hash: Hash) -> bool:
         """Tell whether a block is still part of the chain.
@@ -120,23 +178,30 @@ class Chain:
         """
         return self._rpc.simulate(parse.data, "eth_call", _call_object(call, sender), _tag(block))
 
-    def multicall(self, calls: Sequence[Call], *, block: int | None = None) -> MulticallResult:
-        """Run many calls in one request and one block; one that fails is None and does not spoil the others.
+    def multicall(
+        self, calls: Sequence[Call], *, block: int | None = None, agreed: bool = False
+    ) -> MulticallResult:
+        """Run many calls in one block; one that fails is None and does not spoil the others.
 
-        :raises Unavailable: also when the chain has no Multicall3 at that block, or they need too much gas.
+        It is one request, or several at once where the calls are more than `Reading.most_at_once`.
+
+        :param block: the block; the newest when None.
+        :param agreed: believe it only if as many endpoints say the same as `Reading.witnesses`. Of the newest
+            block only.
+        :raises Unavailable: also when the chain has no Multicall3 at that block, or they need too much gas,
+            or the endpoints do not agree.
         """
-        try:
-            answer = self.call(multicall.encode(calls), block=block)
-            result = multicall.decode(answer, len(calls))
-        except Reverted as refusal:
-            raise Unavailable(f"{self._rpc.label}: {len(calls)} calls at once failed: {refusal}") from refusal
-        except multicall.BadAnswer as problem:
-            raise Unavailable(f"{self._rpc.label}: {problem}; is there a Multicall3?") from problem
-        if block is not None and result.block_number != block:
-            raise Unavailable(
-                f"{self._rpc.label} was asked about {block} and answered for {result.block_number}"
-            )
-        return result
+        most, witnesses = self.reading.most_at_once, self.reading.witnesses
+        if agreed and block is None and witnesses > 1:
+            read = agreement.read(self._rpc, calls, chain_id=self.chain_id, witnesses=witnesses, most=most)
+        else:
+            read = pinned.read(self._ask_first, calls, block=block, most=most)
+        return MulticallResult(read.seal.number, read.seal.timestamp, read.results)
+
+    def _ask_first(self, calls: Sequence[Call], block: int | None) -> Read:
+        return self._rpc.first(
+            lambda rpc: pinned.ask_node(rpc, self.chain_id)(calls, block), proves_chain=True
+        )
 
     def balance(self, owner: Address) -> int:
         """Read an account's ether, in wei."""
@@ -184,33 +249,19 @@ class Chain:
     # Sending, and what became of it
 
     def broadcast(self, raw: bytes) -> Hash:
-        """Hand a signed transaction to the node, once, and return its hash.
+        """Hand a signed transaction to every endpoint, once, and return its hash when one has taken it.
 
-        Handing over the same bytes again is safe. A refusal is certain about this request only: an earlier
-        one with the same bytes may have been accepted.
+        Handing over the same bytes again, or to several, is safe. A refusal is certain about this request
+        only: an earlier one with the same bytes may have been accepted.
 
         :raises NonceTooLow: a mined transaction has the nonce, perhaps this one.
         :raises Underpriced: the fee is too low; ReplacementUnderpriced where another waits with this nonce.
         :raises InsufficientFunds: the sender cannot pay for it.
         :raises Refused: the node will never accept these bytes.
+        :raises Unavailable: it did not leave, as no endpoint would first say which chain it serves.
         :raises OutcomeUnknown: the node may have it: no answer, or one that proves nothing.
         """
-        expected = f"0x{keccak(raw).hex()}"
-        label = f"{self._rpc.label}: transaction {expected}"
-        try:
-            answer = self._rpc.ask("eth_sendRawTransaction", f"0x{raw.hex()}")
-        except Unavailable as trouble:
-            raise OutcomeUnknown(f"{label}: {trouble}") from trouble
-        except NodeError as error:
-            meaning = meaning_of(error)
-            if meaning is Meaning.ALREADY_KNOWN:
-                return expected
-            if meaning is None:
-                raise OutcomeUnknown(f"{label}: {error}") from error
-            raise _CERTAIN[meaning](f"{label}: {error}") from error
-        if not isinstance(answer, str) or answer.lower() != expected:
-            raise OutcomeUnknown(f"{label}: the node did not answer with this hash")
-        return expected
+        return self._rpc.offer(lambda rpc: _offer(rpc, raw))
 
     def receipt(self, tx_hash: Hash) -> Receipt | None:
         """Read a transaction's receipt; None when the node does not know the transaction or it is not mined.
@@ -292,6 +343,26 @@ class Chain:
         if block is None:
             raise Unavailable(f"{self._rpc.label} does not know block {number}")
         return block
+
+
+def _offer(rpc: Rpc, raw: bytes) -> Hash:
+    """Hand a signed transaction to one node."""
+    expected = f"0x{keccak(raw).hex()}"
+    label = f"{rpc.label}: transaction {expected}"
+    try:
+        answer = rpc.ask("eth_sendRawTransaction", f"0x{raw.hex()}")
+    except Unavailable as trouble:
+        raise OutcomeUnknown(f"{label}: {trouble}") from trouble
+    except NodeError as error:
+        meaning = meaning_of(error)
+        if meaning is Meaning.ALREADY_KNOWN:
+            return expected
+        if meaning is None:
+            raise OutcomeUnknown(f"{label}: {error}") from error
+        raise _CERTAIN[meaning](f"{label}: {error}") from error
+    if not isinstance(answer, str) or answer.lower() != expected:
+        raise OutcomeUnknown(f"{label}: the node did not answer with this hash")
+    return expected
 
 
 def _tag(block: int | None) -> str:

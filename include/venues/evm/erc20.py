@@ -14,7 +14,7 @@ from eth_abi.exceptions import DecodingError
 from eth_utils.address import to_checksum_address
 
 from include.venues.errors import Unavailable
-from include.venues.evm.addresses import checked
+from include.venues.evm.addresses import checked, word
 from include.venues.evm.types import Address, Call
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def approve(token: Address, spender: Address, amount: int) -> Call:
 
 def balance_of(token: Address, owner: Address) -> Call:
     """Build the read of a balance, in base units."""
-    return Call(checked(token), _BALANCE_OF + abi_encode(["address"], [checked(owner)]))
+    return Call(checked(token), _BALANCE_OF + word(owner))
 
 
 def allowance(token: Address, owner: Address, spender: Address) -> Call:

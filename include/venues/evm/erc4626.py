@@ -11,6 +11,7 @@ with one number are read with `erc20.decode_uint`, `asset` with `decode_asset`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from eth_abi.abi import encode as abi_encode
@@ -63,7 +64,8 @@ def total_assets(wrapper: Address) -> Call:
 
 def convert_to_assets(wrapper: Address, shares: int) -> Call:
     """Ask what that many shares stand for, in assets, rounded down."""
-    return _call(wrapper, "convertToAssets(uint256)", _amount(shares))
+    # Asked of every wrapper in each look, and so written by hand.
+    return Call(checked(wrapper), _selector("convertToAssets(uint256)") + _amount(shares).to_bytes(32, "big"))
 
 
 def convert_to_shares(wrapper: Address, assets: int) -> Call:
@@ -144,7 +146,12 @@ def unwraps(receipt: Receipt, wrapper: Address) -> list[Unwrapped]:
 
 def _call(wrapper: Address, signature: str, *values: int | Address) -> Call:
     types: Sequence[str] = [kind for kind in signature[signature.index("(") + 1 : -1].split(",") if kind]
-    return Call(checked(wrapper), keccak(text=signature)[:4] + abi_encode(types, values))
+    return Call(checked(wrapper), _selector(signature) + abi_encode(types, values))
+
+
+@cache
+def _selector(signature: str) -> bytes:
+    return keccak(text=signature)[:4]
 
 
 def _amount(units: int) -> int:

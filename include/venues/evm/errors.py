@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from include.venues.errors import Refused
+from include.venues.errors import Refused, Unavailable
 from include.venues.evm.reverts import reason_of
 
 
@@ -45,6 +45,10 @@ class InsufficientFunds(Refused):
 
 class WrongChain(Refused):
     """The endpoint serves another chain than the one that was configured."""
+
+
+class TooLarge(Unavailable):
+    """The node will not do so much in one request: less at once may work."""
 
 
 class NodeError(Exception):

@@ -7,7 +7,17 @@ from typing import Any
 
 from eth_utils.address import to_checksum_address
 
-from include.venues.evm.types import Address, Block, Call, Hash, Log, LoggedEvent, Receipt, Transaction
+from include.venues.evm.types import (
+    Address,
+    Block,
+    Call,
+    Contents,
+    Hash,
+    Log,
+    LoggedEvent,
+    Receipt,
+    Transaction,
+)
 
 Json = Any
 """A decoded JSON value, not looked at yet."""
@@ -50,6 +60,15 @@ def block(value: Json) -> Block | None:
         return None
     _require_object(value)
     return Block(quantity(value["number"]), hash_(value["hash"]), quantity(value["timestamp"]))
+
+
+def contents(value: Json) -> Contents | None:
+    """Read a block that names its transactions by their hashes; null is None."""
+    header = block(value)
+    if header is None:
+        return None
+    transactions = tuple(hash_(entry) for entry in _require_list(value["transactions"]))
+    return Contents(header, hash_(value["parentHash"]), transactions)
 
 
 def receipt(value: Json) -> Receipt | None:

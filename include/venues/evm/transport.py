@@ -11,6 +11,8 @@ import logging
 import os
 import threading
 import time
+from collections import deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -20,8 +22,11 @@ from pydantic_core import from_json
 from web3.providers import HTTPProvider
 
 from include.venues.errors import Unavailable
+from include.venues.evm.errors import TooLarge
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from web3.types import RPCEndpoint, RPCResponse
 
 _PIECE = 64 * 1024
@@ -44,7 +49,8 @@ class NodeProvider(HTTPProvider):
         self._url = url
         self._timeout = timeout
         self._secrets = _secrets_of(url)
-        self._local = threading.local()
+        self._idle: deque[requests.Session] = deque()
+        self._pid = os.getpid()
         _hide_in_logs(self._secrets)
 
     def __str__(self) -> str:
@@ -71,6 +77,8 @@ class NodeProvider(HTTPProvider):
             answer = from_json(body)  # unlike the standard library's parser, it bounds how deep it goes
         except ValueError:
             answer = None
+        if status == 413:
+            raise TooLarge(f"{self.host} answered {method} with HTTP 413: the request is too large")
         # Some nodes answer with their own error and an HTTP status of 4xx or 5xx; the error says more.
         if status != 200 and not (isinstance(answer, dict) and isinstance(answer.get("error"), dict)):
             raise Unavailable(f"{self.host} answered {method} with HTTP {status}", retry_after=retry_after)
@@ -82,14 +90,17 @@ class NodeProvider(HTTPProvider):
         deadline = time.monotonic() + self._timeout
         problem = "no answer"
         try:
-            with self._session().post(
-                self._url,
-                data=request,
-                headers=self.get_request_headers(),
-                timeout=self._timeout,
-                allow_redirects=False,
-                stream=True,
-            ) as response:
+            with (
+                self._lent() as session,
+                session.post(
+                    self._url,
+                    data=request,
+                    headers=self.get_request_headers(),
+                    timeout=self._timeout,
+                    allow_redirects=False,
+                    stream=True,
+                ) as response,
+            ):
                 body = bytearray()
                 # Piece by piece as they arrive, or a server that trickles would never meet the deadline.
                 while piece := response.raw.read1(_PIECE, decode_content=True):
@@ -104,13 +115,23 @@ class NodeProvider(HTTPProvider):
         # Raised out here, and with none of the original's text, because that holds the URL.
         raise Unavailable(f"{self.host} gave no answer to {method}: {problem}")
 
+    @contextmanager
+    def _lent(self) -> Iterator[requests.Session]:
+        """Lend connections to one request at a time; a process does not use those from before its fork."""
+        if self._pid != os.getpid():
+            self._idle, self._pid = deque(), os.getpid()
+        idle = self._idle
+        try:
+            session = idle.pop()  # the one used last, whose connection is the likeliest to be open still
+        except IndexError:
+            session = self._session()
+        yield session
+        # Not after an error: whatever was under way on it is left behind with it.
+        idle.append(session)
+
     def _session(self) -> requests.Session:
-        """Give each thread, and each process after a fork, connections of its own."""
-        if getattr(self._local, "pid", None) != os.getpid():
-            self._local.pid = os.getpid()
-            self._local.session = requests.Session()
-        session: requests.Session = self._local.session
-        return session
+        """Make connections that nothing else uses."""
+        return requests.Session()
 
 
 def _seconds(header: str | None) -> float | None:

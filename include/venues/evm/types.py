@@ -30,6 +30,15 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class Contents:
+    """A block with the hash of the one before it, and the hashes of its transactions."""
+
+    block: Block
+    parent: Hash
+    transactions: tuple[Hash, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Log:
     """One event of a receipt."""
 

@@ -18,7 +18,7 @@ from eth_abi.exceptions import DecodingError
 from eth_utils.crypto import keccak
 
 from include.venues.errors import Unavailable
-from include.venues.evm.addresses import checked
+from include.venues.evm.addresses import checked, word
 from include.venues.evm.types import Address, Call
 from include.venues.raindex import float as rain_float
 
@@ -40,6 +40,7 @@ _WITHDRAW: Final[dict[Version, str]] = {"v6": "withdraw4", "v5": "withdraw3"}
 DEPOSIT_TOPIC: Final = keccak(text="DepositV2(address,address,bytes32,uint256)")
 WITHDRAW_TOPIC: Final = keccak(text="WithdrawV2(address,address,bytes32,bytes32,bytes32,uint256)")
 
+_VAULT_BALANCE: Final = keccak(text="vaultBalance2(address,address,bytes32)")[:4]
 _VAULT_ID: Final = re.compile(r"0x[0-9a-fA-F]{64}")
 
 
@@ -110,10 +111,9 @@ def withdraw(
 
 def vault_balance(orderbook: Address, *, owner: Address, token: Address, vault_id: VaultId) -> Call:
     """Ask what a vault holds; `decode_vault_balance` reads the answer. The same in both versions."""
-    values = (checked(owner), checked(token), _vault_id(vault_id))
-    return _call(
-        orderbook, "vaultBalance2(address,address,bytes32)", ("address", "address", "bytes32"), values
-    )
+    # Asked of every vault in each look, and so written by hand.
+    data = b"".join((_VAULT_BALANCE, word(owner), word(token), _vault_id(vault_id)))
+    return Call(checked(orderbook), data)
 
 
 def decode_vault_balance(answer: bytes, decimals: int) -> int:

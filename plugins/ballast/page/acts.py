@@ -5,17 +5,19 @@
 import logging
 from typing import Annotated, Any, Final, Literal
 
-import httpx
 from airflow.sdk.exceptions import AirflowException
 from fastapi import APIRouter, HTTPException, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ballast.interventions import perform
 from ballast.page import steering
-from ballast.page.access import ACT, DAG_ID, FROM_PAGE, User
+from ballast.page.access import ACT, DAG_ID, FROM_PAGE, User, edits
 from ballast.page.answers import From
-from ballast.page.mount import AIRFLOW
+from ballast.page.own_airflow import answer_of, own_airflow
+from ballast.switch import HOLD, SWITCH
 from include.check import Switch
+from include.domain.asked import WrongField, read_asked
+from include.domain.operation import OperationKind
 from include.exits.refusal import Refusal
 from include.exits.request import Request as Act
 from include.ledger.records import Verb
@@ -23,11 +25,11 @@ from include.overview import models
 
 log = logging.getLogger(__name__)
 
-router = APIRouter(
-    dependencies=[ACT, FROM_PAGE],
-    responses={409: {"description": "It was refused, and nothing was changed; `detail` says why."}},
-)
-PASSED_ON: Final = ("authorization", "cookie")
+REFUSED: Final[dict[int | str, dict[str, Any]]] = {
+    409: {"description": "It was refused, and nothing was changed; `detail` says why."}
+}
+router = APIRouter(dependencies=[ACT, FROM_PAGE], responses=REFUSED)
+CONFLICT: Final = 409
 LONGEST: Final = 1000
 
 
@@ -45,25 +47,27 @@ Line = Annotated[str, Field(max_length=LONGEST), AfterValidator(_one_line)]
 Reason = Annotated[Line, Field(description="Why. It is recorded."), AfterValidator(_needed)]
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """What is asked, or what is answered to it."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Turn(_Body):
+class Turn(Body):
     """Turn the switch."""
 
     to: Switch
     reason: Reason
 
 
-class Turned(_Body):
+class Turned(Body):
     """Where the switch is, and where it was."""
 
     switch: Switch
     was: Switch
 
 
-class HoldBack(_Body):
+class HoldBack(Body):
     """Hold an asset back from new operations, or let it go."""
 
     asset: str
@@ -71,20 +75,34 @@ class HoldBack(_Body):
     reason: Reason
 
 
-class Held(_Body):
+class Held(Body):
     """The assets that are held back."""
 
     hold: list[str]
 
 
-class Look(_Body):
+class Look(Body):
     """Run a check now."""
 
     dry_run: bool = Field(False, description="Decide everything and move nothing.")
     reason: Line = ""
 
 
-class Started(_Body):
+class Start(Body):
+    """Move one asset by hand."""
+
+    kind: OperationKind
+    asset: Line
+    amount: Line = Field(description="Decimal text, in shares or USDC. Exactly this is moved, or nothing.")
+    reason: Reason
+    dry_run: bool = Field(False, description="Decide everything and move nothing.")
+    key: str = Field(
+        pattern=r"^[0-9A-Za-z-]{8,64}$",
+        description="Chosen by whoever asks. What is asked again under the same key is not started again.",
+    )
+
+
+class Started(Body):
     """The run that was started."""
 
     run_id: str
@@ -92,7 +110,7 @@ class Started(_Body):
     paused: bool | None = Field(description="If the DAG is paused, the run waits until it is not.")
 
 
-class Intervene(_Body):
+class Intervene(Body):
     """What is needed beside the verb; the same as in the form of the DAG `rebalancing_operations`."""
 
     reason: Reason
@@ -102,14 +120,14 @@ class Intervene(_Body):
     delivered: Line = ""
 
 
-@router.post("/switch")
+@router.post("/switch", dependencies=[edits(SWITCH)])
 def switch(body: Turn, user: User) -> Turned:
     """Turn the switch to run, drain or halt."""
     was = steering.turn(body.to, steering.Person(user.get_name(), body.reason))
     return Turned(switch=body.to, was=was)
 
 
-@router.post("/hold")
+@router.post("/hold", dependencies=[edits(HOLD)])
 def hold(body: HoldBack, source: From, user: User) -> Held:
     """Hold an asset back from new operations, or let it go."""
     if body.hold and body.asset not in source.settings().symbols:
@@ -121,16 +139,36 @@ def hold(body: HoldBack, source: From, user: User) -> Held:
 @router.post("/check")
 async def check(body: Look, request: Request) -> Started:
     """Start a run of the DAG, through Airflow's own API and with the user's own login."""
-    headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
-    conf = {"dry_run": body.dry_run}
-    asked: dict[str, Any] = {"logical_date": None, "conf": conf, "note": body.reason or None}
-    transport = httpx.ASGITransport(app=request.scope[AIRFLOW])
-    async with httpx.AsyncClient(transport=transport, base_url=str(request.base_url)) as airflow:
-        answer = await airflow.post(f"/api/v2/dags/{DAG_ID}/dagRuns", json=asked, headers=headers)
-        dag = await airflow.get(f"/api/v2/dags/{DAG_ID}", headers=headers)
-    found = answer.json()
-    if answer.is_error:
-        raise HTTPException(answer.status_code, found.get("detail", "Airflow did not start a run"))
+    return await _started(request, {"dry_run": body.dry_run}, body.reason)
+
+
+@router.post("/start")
+async def start(body: Start, request: Request, source: From, user: User) -> Started:
+    """Start a run that moves one asset as asked: what the form of the DAG does, once for each key."""
+    form = body.model_dump(exclude={"key", "dry_run"})
+    try:
+        asked = read_asked(form, by=user.get_name(), symbols=source.settings().symbols)
+    except WrongField as wrong:
+        raise HTTPException(422, str(wrong)) from None
+    if asked is None:
+        raise HTTPException(422, "kind: is needed to ask for an operation")
+    return await _started(request, {**form, "dry_run": body.dry_run}, body.reason, f"by_hand__{body.key}")
+
+
+async def _started(request: Request, conf: dict[str, Any], note: str, run_id: str | None = None) -> Started:
+    """Start a run of the DAG.
+
+    :param run_id: its name; Airflow refuses one that there is already.
+    """
+    asked: dict[str, Any] = {"logical_date": None, "conf": conf, "note": note or None}
+    if run_id is not None:
+        asked["dag_run_id"] = run_id
+    async with own_airflow(request) as airflow:
+        answer = await airflow.post(f"/api/v2/dags/{DAG_ID}/dagRuns", json=asked)
+        if answer.status_code == CONFLICT and run_id is not None:
+            raise Refusal(f"it was started before, as the run {run_id}: look there before you start another")
+        found = answer_of(answer, "Airflow did not start a run")
+        dag = await airflow.get(f"/api/v2/dags/{DAG_ID}")
     paused = dag.json()["is_paused"] if dag.is_success else None
     return Started(run_id=found["dag_run_id"], state=found["state"], paused=paused)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 
 from ballast.page import steering
-from ballast.page.access import LOOK, User, may_act
+from ballast.page.access import LOOK, User, may_act, may_steer
 from ballast.page.source import Source
 from include.overview import models
 from include.overview.history import LONGEST
@@ -29,7 +29,7 @@ From = Annotated[Source, Depends(source_of)]
 @router.get("/overview")
 def overview(source: From, user: User) -> models.Overview:
     """Return everything at a glance."""
-    viewer = Viewer(user.get_name(), may_act(user))
+    viewer = Viewer(user.get_name(), may_act(user), may_steer(user))
     return source.reader().overview(source.settings(), steering.read(), viewer)
 
 

@@ -12,13 +12,14 @@ from fastapi.staticfiles import StaticFiles
 from sqlalchemy.exc import SQLAlchemyError
 
 from ballast.hooks import ConnectionIncomplete
-from ballast.page import acts, answers
-from ballast.page.access import LOOK, LoginNeeded, login_url, look_at_page
+from ballast.page import acts, answers, approvals, metrics, replays, runbook
+from ballast.page.access import LOOK, Elsewhere, LoginNeeded, login_url, look_at_page
 from ballast.page.mount import PREFIX, airflow_prefix
 from ballast.page.source import Source
 from include.exits.refusal import Refusal
 from include.ledger.database import LedgerOutdated
 from include.overview.reader import Unknown
+from include.replay.report import UnknownReplay
 from include.settings.loading import SettingsError
 
 if TYPE_CHECKING:
@@ -45,13 +46,18 @@ def create_app(source: Source | None = None) -> FastAPI:
     )
     app.state.source = source or Source()
     app.include_router(answers.router, prefix="/api")
+    app.include_router(approvals.router, prefix="/api")  # before the verbs, which look the same
     app.include_router(acts.router, prefix="/api")
+    app.include_router(replays.looks, prefix="/api")
+    app.include_router(replays.acts, prefix="/api")
+    app.include_router(metrics.router)
+    app.include_router(runbook.router)
     files = StaticFiles(directory=STATIC, check_dir=False)
 
     @app.get("/", dependencies=[Depends(look_at_page)], include_in_schema=False)
-    def page() -> FileResponse:
-        """Return the page."""
-        return FileResponse(STATIC / "index.html", headers=NO_CACHE)
+    def page(elsewhere: Elsewhere) -> FileResponse:
+        """Return the page; in the tab of somebody else's DAG, whose page it is."""
+        return FileResponse(STATIC / ("elsewhere.html" if elsewhere else "index.html"), headers=NO_CACHE)
 
     @app.get("/static/{path:path}", dependencies=[LOOK], include_in_schema=False)
     async def static(path: str, request: Request) -> Response:
@@ -67,7 +73,8 @@ def create_app(source: Source | None = None) -> FastAPI:
 
     app.add_exception_handler(LoginNeeded, lambda request, _: RedirectResponse(login_url(request), 303))
     app.add_exception_handler(Refusal, _saying(409))
-    app.add_exception_handler(Unknown, _saying(404))
+    for unknown in (Unknown, UnknownReplay):
+        app.add_exception_handler(unknown, _saying(404))
     for unusable in (SettingsError, ConnectionIncomplete, LedgerOutdated):
         app.add_exception_handler(unusable, _saying(503))
     app.add_exception_handler(SQLAlchemyError, _unreadable)

@@ -6,6 +6,7 @@ import pytest
 
 from include.ledger.database import LedgerOutdated
 from include.ledger.ledger import Ledger
+from tests.unit.ledger.test_alerts import *  # noqa: F403 - every test of the module
 from tests.unit.ledger.test_costs import *  # noqa: F403 - every test of the module
 from tests.unit.ledger.test_database import (
     test_migrate__again__changes_nothing,

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from include.domain.decision import Decision, PlannedOperation, Reason
+from include.domain.decision import Asked, Decision, PlannedOperation, Reason
 from include.domain.imbalance import TooMuchOffchain
 from include.domain.operation import OperationKind
 
@@ -85,8 +85,9 @@ def test_refused__as_planned__is_impossible() -> None:
         PLANNED,
         PLANNED.refused(Reason.DRY_RUN, "Dry."),
         Decision("USDC", Reason.UNREAD, "Down: \u201ctimeout\u201d"),
+        Decision("AAPL", Reason.CLAIMED, "Open.", asked=Asked(MINT, "ada", "month end", "op-1")),
     ],
-    ids=["planned", "proposed", "neither"],
+    ids=["planned", "proposed", "neither", "asked"],
 )
 def test_decision__through_json__comes_back_equal(decision: Decision) -> None:
     assert Decision.from_dict(json.loads(json.dumps(decision.to_dict()))) == decision
@@ -106,4 +107,27 @@ def test_decision__as_json__has_amounts_as_text() -> None:
         "operation": {"kind": "mint", "asset": "AAPL", "amount": "31.000000001"},
         "proposed": None,
         "estimate": None,
+        "asked": None,
     }
+
+
+def test_decision__of_another_operation_than_was_asked_for__is_refused() -> None:
+    asked = Asked(MINT, "ada", "month end")
+    other = PlannedOperation(OperationKind.MINT, "AAPL", Decimal(30))
+    with pytest.raises(ValueError, match="not the operation that was asked for"):
+        Decision("AAPL", Reason.PLANNED, "Out.", None, other, asked=asked)
+    with pytest.raises(ValueError, match="not the operation that was asked for"):
+        Decision("AAPL", Reason.DRY_RUN, "Out.", None, None, other, asked=asked)
+
+
+def test_refused__what_was_asked_for__keeps_who_asked_and_what_it_would_cost() -> None:
+    asked = Asked(MINT, "ada", "month end", begun_as="op-1")
+    planned = Decision("AAPL", Reason.PLANNED, "Out.", None, MINT, asked=asked)
+    refused = planned.refused(Reason.HELD, "Held.")
+    assert (refused.asked, refused.proposed, refused.operation) == (asked, MINT, None)
+
+
+def test_decision__from_before_anything_was_asked_for__is_read() -> None:
+    row = PLANNED.to_dict()
+    del row["asked"]
+    assert Decision.from_dict(row) == PLANNED

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from include.domain.limits import DailyLimits, Hold, Shut
 from include.domain.operation import OpenOperation, OperationKind
 from include.domain.plan import (
     NOTHING_HELD,
+    Asked,
     AssetPolicy,
     Decision,
     PlannedOperation,
@@ -46,6 +48,7 @@ DEAR = Shut(Reason.OVER_COST_BUDGET, "it would cost 7 dollars of 5")
 LOW = inventory("19", "81")
 HIGH = inventory("81", "19")
 MINT_31 = PlannedOperation(OperationKind.MINT, "AAPL", Decimal(31))
+ASKED_31 = Asked(MINT_31, "ada", "month end")
 
 
 def decide(
@@ -56,6 +59,7 @@ def decide(
     moved: dict[str, Decimal] | None = None,
     hold: Hold = NOTHING_HELD,
     shut: Shut | None = None,
+    asked: Asked | None = None,
     now: datetime = NOW,
     **snapshot_changed: Any,
 ) -> Decision:
@@ -64,6 +68,7 @@ def decide(
         snapshot(held, **snapshot_changed),
         wanted or policy([held.asset]),
         open_operations,
+        asked=asked,
         settled={} if settlement is None else {held.asset: settlement},
         moved_today=moved,
         hold=hold,
@@ -687,8 +692,11 @@ REASONS: dict[Reason, Decision] = {
     Reason.IN_FLIGHT: decide(inventory(balance("1", in_flight="1"), "9")),
     Reason.NO_INVENTORY: decide(inventory("0", "0")),
     Reason.BALANCED: decide(inventory("20", "80")),
+    Reason.ASKED_BEFORE: decide(LOW, asked=replace(ASKED_31, begun_as="op-1")),
     Reason.NOTHING_AVAILABLE: decide(inventory("0", balance("0", held="1"))),
     Reason.BELOW_MINIMUM: decide(LOW, policy({"AAPL": asset_policy("32")})),
+    Reason.OVER_AVAILABLE: decide(inventory("19", balance("30", held="51")), asked=ASKED_31),
+    Reason.OVER_MAXIMUM: decide(LOW, policy({"AAPL": asset_policy("0", "30")}), asked=ASKED_31),
     Reason.ASSET_DISABLED: decide(LOW, policy({"AAPL": asset_policy(enabled=False)})),
     Reason.HELD: decide(LOW, hold=AAPL_HELD),
     Reason.NOT_SELECTED: decide(LOW, policy(selected=frozenset())),
@@ -735,7 +743,13 @@ def test_reason__when_all_apply__the_first_in_the_list_is_given_then_the_next() 
         gate = {"hold": AAPL_HELD, "shut": FROZEN, "moved": moved}
         return decide(held, wanted, *claims, **{**gate, **more}).reason
 
+    def bounded(minimum: str) -> Policy:
+        sizes = asset_policy(minimum, "100" if minimum != "0" else "30", enabled=False)
+        return policy({"AAPL": sizes}, **nothing_right)
+
     wanted = policy({"AAPL": off}, **nothing_right)
+    nothing_free = inventory("19", balance("0", held="81"))
+    little_free = inventory("19", balance("30", held="51"))
     found = [
         reason(wanted, inventory(DOWN, balance("0", in_flight="1")), operation(), settlement=just, now=late),
         reason(wanted, inventory(DOWN, balance("0", in_flight="1")), settlement=just, now=late),
@@ -744,8 +758,11 @@ def test_reason__when_all_apply__the_first_in_the_list_is_given_then_the_next() 
         reason(wanted, moving),
         reason(wanted, inventory("0", "0")),
         reason(wanted, inventory("20", "80")),
-        reason(wanted, inventory("0", balance("0", held="1"))),
-        reason(policy({"AAPL": asset_policy("99", enabled=False)}, **nothing_right)),
+        reason(bounded("99"), nothing_free, asked=replace(ASKED_31, begun_as="op-1")),
+        reason(bounded("99"), nothing_free, asked=ASKED_31),
+        reason(bounded("99"), little_free, asked=ASKED_31),
+        reason(bounded("0"), little_free, asked=ASKED_31),
+        reason(bounded("0"), asked=ASKED_31),
         reason(wanted),
         reason(policy({"AAPL": on}, **nothing_right), settlement=lately),
         reason(policy({"AAPL": on}, **nothing_right), settlement=lately, hold=NOTHING_HELD),

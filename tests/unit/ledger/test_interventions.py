@@ -147,3 +147,32 @@ def test_interventions__several__are_in_their_order(person: Person, ledger: Ledg
     person.close(0)
     found = ledger.interventions(person.lease.operation_id)
     assert [done.verb for done in found] == [Verb.RESUME, Verb.RECONCILE]
+
+
+def test_approve__lets_it_begin_and_forgets_that_it_was_waited_for(
+    person: Person, lease: Lease, ledger: Ledger, clock: Clock
+) -> None:
+    lease.wait(Leg.WITHDRAW, waiting_for="a person", due_in=MINUTE, attention="approve it")
+    person.approve()
+    assert lease.leg(Leg.WITHDRAW).attention is None
+    assert ledger.operation(lease.operation_id).status is OperationStatus.OPEN
+    [done] = ledger.interventions(lease.operation_id)
+    assert (done.verb, done.actor, done.reason, done.at) == (Verb.APPROVE, "ada", person.reason, clock())
+
+
+def test_reject__nothing_has_moved__cancels_and_says_who(
+    person: Person, lease: Lease, ledger: Ledger
+) -> None:
+    person.reject()
+    operation = ledger.operation(lease.operation_id)
+    assert operation.status is OperationStatus.CANCELLED
+    assert operation.outcome == "rejected: the bank holiday is over (ada)"
+    assert [done.verb for done in ledger.interventions(operation.id)] == [Verb.REJECT]
+
+
+def test_reject__money_may_have_moved__writes_nothing(person: Person, lease: Lease, ledger: Ledger) -> None:
+    lease.sent(request(lease))
+    with pytest.raises(MoneyMayHaveMoved):
+        person.reject()
+    assert ledger.operation(lease.operation_id).status is OperationStatus.OPEN
+    assert ledger.interventions(lease.operation_id) == []

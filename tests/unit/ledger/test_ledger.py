@@ -330,6 +330,28 @@ def test_wait__same_reason__keeps_its_beginning(ledger: Ledger, clock: Clock) ->
     assert other.started_at == first.started_at
 
 
+def test_wait__with_notes__keeps_them_beside_the_others(ledger: Ledger, clock: Clock) -> None:
+    operation = claim(ledger, clock)
+    with ledger.lease(operation.id, "one", MINUTE) as lease:
+        lease.note(Leg.MINT, a=1, b=1)
+        state = lease.wait(Leg.MINT, waiting_for="it", due_in=MINUTE, attention=None, notes={"b": 2, "c": 2})
+    assert {name: state.notes[name] for name in "abc"} == {"a": 1, "b": 2, "c": 2}
+
+
+def test_lately__legs_that_are_done__come_newest_first(ledger: Ledger, clock: Clock) -> None:
+    done = []
+    for _ in range(3):
+        clock.pass_(seconds=1)
+        done.append(claim(ledger, clock))
+        settle(ledger, done[-1])
+    clock.pass_(seconds=1)
+    settle(ledger, claim(ledger, clock, "TSLA", OperationKind.REDEMPTION))
+    clock.pass_(seconds=1)
+    claim(ledger, clock)
+
+    assert [state.operation_id for state in ledger.lately(Leg.MINT, 2)] == [done[2].id, done[1].id]
+
+
 def test_ids_and_clock__by_default__are_fresh_and_in_utc() -> None:
     assert new_id() != new_id()
     assert utc_now().utcoffset() == timedelta(0)

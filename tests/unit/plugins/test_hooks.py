@@ -26,8 +26,7 @@ from include.venues.alpaca import client as alpaca
 from include.venues.cctp import attestation
 from include.venues.errors import Refused, Unavailable
 from include.venues.evm import web3signer
-from include.venues.evm.chain import Chain
-from include.venues.evm.errors import WrongChain
+from include.venues.evm.transport import NodeProvider
 from tests.support.kms import REGION, local_kms
 from tests.unit.plugins.fakes import WALLET, settings
 
@@ -399,43 +398,38 @@ def test_ledger__sqlite__opens(give: Callable[..., None], tmp_path: Path) -> Non
     assert LedgerHook().test_connection() == (True, "0 operations are open")
 
 
-def test_venues__chain_ids__are_asked_once_and_everything_is_closed(
-    give: Callable[..., None], monkeypatch: pytest.MonkeyPatch, clients: list[Client]
+def test_venues__opened__nothing_is_asked_and_everything_is_closed(
+    give: Callable[..., None], clients: list[Client]
 ) -> None:
     give("alpaca", **ALPACA)
     give("circle")
-    asked: list[int] = []
-    monkeypatch.setattr(hooks, "_verified", set())
-    monkeypatch.setattr(Chain, "verify_chain_id", lambda chain: asked.append(chain.chain_id))
 
     for _ in range(2):
-        with open_venues(settings()) as venues:
+        with open_venues(settings()) as venues:  # no socket can be opened here
             assert (venues.ethereum.chain_id, venues.base.chain_id) == (1, 8453)
 
-    assert asked == [1, 8453]
     assert len(clients) == 4
     assert all(client.closed for client in clients)
 
 
-def test_venues__wrong_chain__is_asked_again_the_next_time(
+def test_venues__endpoint_of_another_chain__is_found_out_before_it_is_believed(
     give: Callable[..., None], monkeypatch: pytest.MonkeyPatch, clients: list[Client]
 ) -> None:
     give("alpaca", **ALPACA)
     give("circle")
-    asked: list[int] = []
+    asked: list[str] = []
 
-    def refuse(chain: Chain) -> None:
-        asked.append(chain.chain_id)
-        raise WrongChain("is chain 5")
+    def answer(_node: NodeProvider, method: str, _params: object) -> object:
+        asked.append(method)
+        return {"result": "0x5"}
 
-    monkeypatch.setattr(hooks, "_verified", set())
-    monkeypatch.setattr(Chain, "verify_chain_id", refuse)
+    monkeypatch.setattr(NodeProvider, "make_request", answer)
 
     for _ in range(2):
-        with pytest.raises(WrongChain), open_venues(settings()):
-            pass
+        with open_venues(settings()) as venues, pytest.raises(Unavailable, match="is chain 5, expected 8453"):
+            venues.base.head()
 
-    assert asked == [1, 1]
+    assert asked == ["eth_chainId", "eth_chainId"]
     assert all(client.closed for client in clients)
 
 

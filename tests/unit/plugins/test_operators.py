@@ -19,6 +19,7 @@ from ballast.switch import SWITCH
 from ballast.triggers import ConditionTrigger, SwitchTrigger
 from include.domain.operation import LEGS, Leg, OperationKind, OperationStatus
 from include.ledger.lease import LeaseLost
+from include.legs import forecast
 from include.legs import leg as legs
 from include.legs.conditions import Until
 from include.legs.leg import Closed, Done, Wait
@@ -191,6 +192,93 @@ def test_execute__another_wait__gets_a_patience_of_its_own(scene: Scene) -> None
     operator.execute(context(Leg.MINT))
 
     assert sum(scene.timer.slept) == 4.0
+
+
+@pytest.fixture
+def foretold(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Say when every wait should end, from the clock of the scene."""
+
+    def foretell(seconds: float) -> datetime:
+        end = scene.clock() + timedelta(seconds=seconds)
+        monkeypatch.setattr(forecast, "expected_end", lambda *_: end)
+        return end
+
+    return foretell
+
+
+def test_execute__end_is_foretold_and_far__is_deferred_at_once_and_woken_early(
+    scene: Scene, foretold: Any
+) -> None:
+    end = foretold(36)
+
+    found = deferred(scene.operator(wait(False, every=2 * SECOND)))
+
+    assert scene.timer.slept == []
+    assert isinstance(found.trigger, ConditionTrigger)
+    assert datetime.fromisoformat(found.trigger.wake_at) == end - operators.WAKE_EARLY
+
+
+def test_execute__end_is_foretold_and_near__is_awaited_and_then_looked_for_often(
+    scene: Scene, foretold: Any
+) -> None:
+    foretold(3.25)
+    operator = scene.operator(wait(False, False, False, False, False, True, every=2 * SECOND), Done(1, HASH))
+
+    operator.execute(context(Leg.MINT))
+
+    assert scene.timer.slept == [1.0, 1.0, 1.0, 0.25, 0.25, 0.25]
+
+
+def test_execute__end_is_foretold_near__a_worker_waits_even_for_what_is_rarely_polled(
+    scene: Scene, foretold: Any
+) -> None:
+    foretold(2)
+    operator = scene.operator(wait(False, False, True, every=HOUR), Done(1, HASH))
+
+    operator.execute(context(Leg.MINT))
+
+    assert scene.timer.slept == [1.0, 1.0, 0.5]
+
+
+def test_execute__foretold_end_is_over__is_deferred_after_one_patience(scene: Scene, foretold: Any) -> None:
+    foretold(1)
+
+    found = deferred(scene.operator(wait(False, every=HOUR), worker_patience="5s"))
+
+    assert sum(scene.timer.slept) == 5.0
+    assert isinstance(found.trigger, ConditionTrigger)
+    assert datetime.fromisoformat(found.trigger.wake_at) == scene.clock() + timedelta(minutes=10)
+
+
+def test_execute__foretold_end_is_long_over__holds_no_worker(scene: Scene, foretold: Any) -> None:
+    foretold(-60)
+
+    deferred(scene.operator(wait(False, every=HOUR)))
+
+    assert scene.timer.slept == []
+
+
+def test_execute__foretold_end_is_long_over_and_the_poll_short__waits_as_without(
+    scene: Scene, foretold: Any
+) -> None:
+    foretold(-60)
+    operator = scene.operator(wait(False, True, every=2 * SECOND), Done(1, HASH))
+
+    operator.execute(context(Leg.MINT))
+
+    assert scene.timer.slept == [0.5, 0.5]
+
+
+def test_execute__leg_wants_to_wake_before_the_foretold_end__is_woken_then(
+    scene: Scene, foretold: Any
+) -> None:
+    foretold(300)
+    wake_at = scene.clock() + MINUTE
+
+    found = deferred(scene.operator(wait(False, wake_at=wake_at)))
+
+    assert isinstance(found.trigger, ConditionTrigger)
+    assert datetime.fromisoformat(found.trigger.wake_at) == wake_at
 
 
 def test_execute__moment_is_near__sleeps_until_then(scene: Scene) -> None:

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowRuntimeError, AirflowSkipException, ErrorType
+from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError, AirflowSkipException, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 
 from ballast import tasks
@@ -56,7 +56,7 @@ class Silent:
     def fees(self) -> Any:
         raise Unavailable("silent")
 
-    def multicall(self, _: Any) -> Any:
+    def multicall(self, _: Any, *, agreed: bool = False) -> Any:
         raise Unavailable("silent")
 
 
@@ -89,7 +89,7 @@ def enter(
         runs_of_dag = SimpleNamespace(dag_id="rebalancing", get_dagrun_state=runs.get_dagrun_state)
         context = {
             "run_id": run_id,
-            "dag_run": SimpleNamespace(run_type=run_type),
+            "dag_run": SimpleNamespace(run_type=run_type, triggering_user_name="ada", conf=None),
             "params": {"dry_run": False, "assets": [], **params},
             "logical_date": logical_date or clock(),
             "ti": runs_of_dag,
@@ -184,6 +184,103 @@ def test_check__hold_list_names_an_asset_that_is_not_there__says_so(
     tasks.check()
 
     assert told == ["held, but not among the assets of the settings: APPL"]
+
+
+BY_HAND = {"kind": "mint", "asset": "AAPL", "amount": "5", "reason": "month end"}
+
+
+def test_check__asked_for_by_hand__plans_just_that_and_records_who_asked(
+    enter: Callable[..., None], ledger: Ledger
+) -> None:
+    enter(**BY_HAND)
+
+    found = tasks.check()
+
+    assert (found["decisions"]["AAPL"], found["kinds"]) == ("planned", [MINT])
+    [decision] = [one for one in ledger.decisions(found["check"]) if one.asset == "AAPL"]
+    assert decision.operation == PlannedOperation(OperationKind.MINT, "AAPL", Decimal(5))
+    assert decision.asked is not None
+    assert (decision.asked.by, decision.asked.reason) == ("ada", "month end")
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"kind": None}, "kind: is needed"),
+        ({"asset": "USDC"}, "kind: mint cannot move USDC"),
+        ({"amount": "0"}, "amount: is above 0"),
+        ({"reason": None}, "reason: is needed"),
+        ({"assets": ["AAPL"]}, "assets: is left empty"),
+    ],
+)
+def test_check__asked_for_wrongly__fails_before_anything_is_read(
+    enter: Callable[..., None],
+    ledger: Ledger,
+    changes: dict[str, Any],
+    complaint: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    enter(**{**BY_HAND, **changes})
+    monkeypatch.setattr(tasks, "open_venues", lambda _: pytest.fail("a venue was opened"))
+
+    with pytest.raises(AirflowFailException, match=complaint):
+        tasks.check()
+
+    assert ledger.snapshot_before(datetime.max.replace(tzinfo=UTC)) is None
+
+
+def test_check__asked_for_too_much__is_recorded_and_fails_with_the_most_that_would_do(
+    enter: Callable[..., None], ledger: Ledger, variables: Variables
+) -> None:
+    enter(settings(**ENABLED, equity_daily_maximum="4"), **BY_HAND)
+
+    with pytest.raises(AirflowFailException, match=r"over_daily_limit: .* The most that would do is 4\."):
+        tasks.check()
+
+    assert variables.values[SWITCH] == "run"  # the day's limit is not reached by a wish
+    assert ledger.snapshot_before(datetime.max.replace(tzinfo=UTC)) is not None
+
+
+@pytest.mark.parametrize(
+    ("own", "params", "reason"),
+    [(settings(**ENABLED), {"dry_run": True}, "dry_run"), (settings(), {"dry_run": True}, "dry_run")],
+)
+def test_check__asked_for_as_a_dry_run__says_what_it_would_do(
+    enter: Callable[..., None], own: Settings, params: dict[str, Any], reason: str
+) -> None:
+    enter(own, **{**BY_HAND, **params})
+
+    found = tasks.check()
+
+    assert (found["kinds"], found["mode"]) == ([], "dry_run")
+    assert found["decisions"]["AAPL"] in (reason, "rebalancing_disabled")
+
+
+def test_check__asked_for_where_nothing_may_move__fails(enter: Callable[..., None], ledger: Ledger) -> None:
+    enter(settings(), **BY_HAND)
+
+    with pytest.raises(AirflowFailException, match="rebalancing_disabled"):
+        tasks.check()
+
+    assert ledger.operations() == []
+
+
+def test_run_by_hand__run_again_from_the_start__moves_it_once(
+    enter: Callable[..., None], ledger: Ledger, clock: Clock
+) -> None:
+    enter(**BY_HAND)
+    first = tasks.claim(MINT, tasks.check())
+    clock.pass_(seconds=1)
+    assert tasks.claim(MINT, tasks.check()) == first  # it is still open, and handed out again
+    with ledger.lease(first[0]["operation_id"], "a leg", timedelta(minutes=1)) as lease:
+        lease.finish(Leg.MINT, amount_out=5 * 10**9)
+    clock.pass_(seconds=1)
+
+    again = tasks.check()
+
+    assert again["decisions"]["AAPL"] == "asked_before"
+    assert tasks.claim(MINT, again) == []
+    assert len(ledger.operations()) == 1
 
 
 SPENT = {**ENABLED, "equity_daily_maximum": "31"}
@@ -293,7 +390,7 @@ def test_check__backfill__replays_what_was_recorded(
 ) -> None:
     recorded_check(ledger, clock(), AAPL=SHARES, USDC=SHARES)
     monkeypatch.setattr(snapshot, "take", None)  # nothing may be read
-    enter(run_type="backfill", logical_date=clock() + timedelta(minutes=5))
+    enter(run_type="backfill", logical_date=clock() + timedelta(minutes=2))
 
     found = tasks.check()
 

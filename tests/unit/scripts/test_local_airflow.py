@@ -11,8 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from scripts import local_airflow
-from scripts.local_airflow import AirflowFailed, LocalAirflow, environment, stop_recorded
+from scripts import local_airflow, processes
+from scripts.local_airflow import AirflowFailed, LocalAirflow, environment
+from scripts.processes import stop_recorded
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -96,7 +97,7 @@ class TestProcesses:
     def test_stop__process_that_ignores_it__is_killed_with_its_children(self, airflow: LocalAirflow) -> None:
         airflow.start(["dag-processor"])
         pid = airflow.pid("dag-processor")
-        airflow.wait_until(lambda: len(local_airflow._members(pid)) == 2, "started", 10)
+        airflow.wait_until(lambda: len(processes.members(pid)) == 2, "started", 10)
 
         airflow.stop(patience=0.2)
 
@@ -106,11 +107,11 @@ class TestProcesses:
     def test_kill__scheduler__leaves_its_children_as_a_crash_would(self, airflow: LocalAirflow) -> None:
         airflow.start(["scheduler"])
         pid = airflow.pid("scheduler")
-        airflow.wait_until(lambda: len(local_airflow._members(pid)) == 2, "started", 10)
+        airflow.wait_until(lambda: len(processes.members(pid)) == 2, "started", 10)
         try:
             airflow.kill("scheduler")
             assert not airflow.is_running("scheduler")
-            assert len(local_airflow._members(pid)) == 1
+            assert len(processes.members(pid)) == 1
             assert airflow.orphans == [pid]
         finally:
             airflow.stop(patience=1)
@@ -156,7 +157,7 @@ class TestProcesses:
 
 def _wait_gone(group: int) -> None:
     for _ in range(100):
-        if not local_airflow._members(group):
+        if not processes.members(group):
             return
         psutil.wait_procs([], timeout=0.05)
     pytest.fail(f"group {group} still has members")

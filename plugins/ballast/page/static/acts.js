@@ -8,8 +8,10 @@ const dialog = document.getElementById("act");
 const title = document.getElementById("act-title");
 const form = dialog.querySelector("form");
 const parts = fields(dialog);
-let pending = null; // {title, about, button, fields, path, body, needsReason, done}
+let pending = null; // what openAct was given
 let afterwards = () => {};
+const GRAVE = new Set(["cancel", "reconcile", "reject"]);
+const ANSWERS = new Set(["approve", "reject"]); // Airflow takes them, and its task writes them down
 
 /** :param call: what is called after something was done, to look at once. */
 export function afterAct(call) {
@@ -22,7 +24,8 @@ form.addEventListener("submit", (event) => {
   void perform();
 });
 
-function open(act) {
+/** Open the dialog for one act: {title, about, button, grave, fields, path, body, needsReason, done}. */
+export function openAct(act) {
   pending = act;
   text(title, act.title);
   text(parts.about, act.about);
@@ -89,7 +92,7 @@ export function askSwitch(overview) {
   const options = Object.entries(SWITCH).map(([value, about]) =>
     radio("to", value, value, about, value === overview.switch),
   );
-  open({
+  openAct({
     title: "Turn the switch",
     about: `It is at ${overview.switch}. Pausing the DAG in Airflow instead would freeze what is in flight.`,
     button: "Turn it",
@@ -102,7 +105,7 @@ export function askSwitch(overview) {
 
 /** Hold an asset back, or release it. */
 export function askHold(asset, hold) {
-  open({
+  openAct({
     title: hold ? `Hold ${asset} back` : `Release ${asset}`,
     about: hold
       ? "No operation is begun for it until it is released. One that is open goes on."
@@ -119,7 +122,7 @@ export function askHold(asset, hold) {
 export function askCheck(overview) {
   const moves = overview.enabled && overview.switch === "run";
   const live = moves ? "begins what is due" : "looks and records; nothing would begin as things stand";
-  open({
+  openAct({
     title: "Check now",
     about: "Starts a run of the DAG rebalancing beside the scheduled ones.",
     button: "Check",
@@ -142,15 +145,17 @@ export function askCheck(overview) {
 /** Do one of the verbs on an open operation: {id, asset, kind}. */
 export function actOn(verb, operation) {
   const name = VERBS[verb]?.name ?? plainWords(verb);
-  open({
+  openAct({
     title: `${name} the ${kind(operation.kind).name} of ${operation.asset}`,
     about: VERBS[verb]?.about ?? "",
     button: name,
-    grave: verb === "cancel" || verb === "reconcile",
+    grave: GRAVE.has(verb),
     fields: verbFields(verb, operation),
     path: `operations/${encodeURIComponent(operation.id)}/${verb}`,
     needsReason: true,
-    done: `${name}: done for the ${kind(operation.kind).name} of ${operation.asset}.`,
+    done: ANSWERS.has(verb)
+      ? `${name}: Airflow has the answer for the ${kind(operation.kind).name} of ${operation.asset}.`
+      : `${name}: done for the ${kind(operation.kind).name} of ${operation.asset}.`,
   });
 }
 

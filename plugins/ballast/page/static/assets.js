@@ -68,7 +68,7 @@ function draw() {
   const operations = new Map(overview.operations.map((operation) => [operation.id, operation]));
   const rows = found.slice(0, most).map((asset) => ({
     ...asset,
-    may_act: overview.may_act,
+    may_steer: overview.may_steer,
     doing: doing(operations.get(asset.operation_id)),
   }));
   keyed(parts.rows, rows, (asset) => asset.asset, () => stamp("t-asset"), row);
@@ -102,7 +102,7 @@ function row(element, asset) {
   side(into.offchain, asset.offchain, state);
   side(into.onchain, asset.onchain, state);
   why(into, asset);
-  fill(into.acts, `${asset.may_act} ${asset.held}`, () => (asset.may_act ? [holdButton(asset)] : []));
+  fill(into.acts, `${asset.may_steer} ${asset.held}`, () => (asset.may_steer ? [holdButton(asset)] : []));
 }
 
 /** What an open operation is at, in words. */

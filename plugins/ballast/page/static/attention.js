@@ -38,15 +38,21 @@ export function showAttention(overview) {
 function draw(element, need) {
   const into = fields(element);
   text(into.asset, need.asset ?? need.title);
-  text(into.kind, need.kind ? `${kind(need.kind).name}, at the leg “${leg(need.leg).toLowerCase()}”` : "");
+  text(into.kind, need.kind ? `${kind(need.kind).name}, ${stage(need)}` : "");
   fill(into.since, need.since, () => (need.since ? [ageNode(need.since, "for ")] : []));
   text(into.text, need.text);
-  fill(into.acts, JSON.stringify([need.may_act, need.verbs]), () => acts(need));
+  fill(into.acts, JSON.stringify([need.may_act, need.verbs, need.runbook]), () => acts(need));
+}
+
+/** Where it stands: one that waits for approval has not begun. */
+function stage(need) {
+  return need.verbs?.includes("approve") ? "before it begins" : `at the leg “${leg(need.leg).toLowerCase()}”`;
 }
 
 function acts(need) {
   if (need.dag) return [link("To the DAG", dagUrl())];
-  return need.may_act ? (need.verbs ?? []).map((verb) => button(verb, need)) : [];
+  const guide = need.runbook ? [link("What to do", `runbook#${need.runbook}`)] : [];
+  return need.may_act ? [...(need.verbs ?? []).map((verb) => button(verb, need)), ...guide] : guide;
 }
 
 function button(verb, need) {

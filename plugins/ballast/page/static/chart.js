@@ -3,7 +3,8 @@
 
 let library = null;
 
-function fetchLibrary() {
+/** Return uPlot, fetched once. */
+export function fetchLibrary() {
   library ??= new Promise((resolve, reject) => {
     const style = document.createElement("link");
     style.rel = "stylesheet";

@@ -20,7 +20,8 @@ export function allowActs(yes) {
 }
 
 export async function showDetail(operation) {
-  text(title, `${operation.asset} ${kind(operation.kind).name}`);
+  const { name } = kind(operation.kind);
+  text(title, name.startsWith(operation.asset) ? name : `${operation.asset} ${name}`);
   body.replaceChildren(make("p", { class: "note" }, "Asking the ledger."));
   mine = operation.id;
   dialog.showModal();

@@ -10,6 +10,7 @@ import { clock, duration, server, tick } from "./format.js";
 import { chooseAsset, showHistory } from "./history.js";
 import { showOperations } from "./operations.js";
 import { showRecent } from "./recent.js";
+import { showReplays } from "./replay.js";
 import { group } from "./state.js";
 import { showStatus } from "./status.js";
 import { showToday } from "./today.js";
@@ -64,12 +65,19 @@ function show(overview) {
   showAssets(overview);
   showOperations(overview);
   showToday(overview);
-  text(foot, [overview.user ? `Logged in as ${overview.user}.` : "", overview.may_act ? "" : "You may look; acts need the right to run the DAG."].filter(Boolean).join(" "));
+  text(foot, [overview.user ? `Logged in as ${overview.user}.` : "", rights(overview)].filter(Boolean).join(" "));
   void showHistory(overview);
   void showRecent(overview);
+  void showReplays(overview);
   if (said && words !== said) say(words);
   said = words;
   tick();
+}
+
+/** What is missing to whom, so that nobody looks for a button in vain. */
+function rights(overview) {
+  if (!overview.may_act) return "You may look; acts need the right to run the DAG.";
+  return overview.may_steer ? "" : "The switch and the hold list need the right to edit Variables.";
 }
 
 /** The state of the book in one line: what ten seconds are for. */

@@ -47,9 +47,10 @@ function draw(element, operation) {
   element.id = `operation-${operation.id}`;
   const { name, way } = kind(operation.kind);
   attribute(element, "data-overdue", operation.overdue ? "" : null);
-  text(into.asset, operation.asset);
+  const named = name.startsWith(operation.asset); // "USDC to Base"
+  text(into.asset, named ? "" : operation.asset);
   fill(into.title, JSON.stringify([operation.kind, operation.amount, operation.unit]), () => [
-    make("span", { class: "light" }, `${name} `),
+    make("span", { class: named ? null : "light" }, `${name} `),
     amountNode(operation.amount, operation.unit),
     make("span", { class: "light" }, way ? ` ${way}` : ""),
   ]);

@@ -4,6 +4,7 @@ import { askCheck, askSwitch } from "./acts.js";
 import { runUrl } from "./api.js";
 import { attribute, fields, fill, link, shown, text } from "./dom.js";
 import { ageNode, duration, moment, setAge } from "./format.js";
+import { askStart } from "./start.js";
 import { group } from "./state.js";
 import { MODES, SWITCH, number, plainWords, plural } from "./words.js";
 
@@ -16,15 +17,19 @@ const MODE_NOTES = {
   enabled: "money is moved where it is due",
   "observe only": "rebalancing is disabled: it looks and decides, nothing moves",
 };
-const buttons = { switch: root.querySelector("[data-act=switch]"), check: root.querySelector("[data-act=check]") };
+const button = (name) => root.querySelector(`[data-act=${name}]`);
+const buttons = { switch: button("switch"), check: button("check"), start: button("start") };
 let newest = null;
 
 buttons.switch.addEventListener("click", () => askSwitch(newest));
 buttons.check.addEventListener("click", () => askCheck(newest));
+buttons.start.addEventListener("click", () => askStart(newest));
 
 export function showStatus(overview) {
   newest = overview;
-  for (const button of Object.values(buttons)) shown(button, overview.may_act);
+  shown(buttons.switch, overview.may_steer);
+  shown(buttons.check, overview.may_act);
+  shown(buttons.start, overview.may_act && overview.assets.length > 0);
   reading("switch", overview.switch, SWITCH[overview.switch] ?? "", overview.switch !== "run");
   const mode = overview.paused ? "paused" : overview.enabled ? "enabled" : "observe only";
   reading("mode", mode, MODE_NOTES[mode], mode !== "enabled");

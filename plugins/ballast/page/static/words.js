@@ -23,6 +23,8 @@ export const LEGS = {
 export const STATES = { done: "done", now: "working", waiting: "waiting", later: "to come", closed: "not begun" };
 
 export const VERBS = {
+  approve: { name: "Approve", about: "Let it begin. Exactly its amount is moved. Airflow's task writes your answer down." },
+  reject: { name: "Reject", about: "Cancel it before anything of it begins. Its asset is left alone for a while." },
   resume: { name: "Resume", about: "Forget what it waits for, so that its next push looks at the world again. Nothing is sent twice." },
   cancel: { name: "Cancel", about: "Close an operation that has moved nothing, and free its asset. Refused once money may have left." },
   adopt: { name: "Adopt", about: "Give the reference of what happened: an id at Alpaca, or a transaction's hash. It is verified first." },

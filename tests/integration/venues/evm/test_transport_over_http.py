@@ -6,6 +6,7 @@ import gzip
 import json
 import logging
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -207,14 +208,23 @@ def test_compressed_answer__read(server: Server) -> None:
     assert server.chain().balance(OWNER) == 7
 
 
-def test_connection__kept_by_a_thread_and_not_shared_with_another(server: Server) -> None:
+def test_connection__kept_for_the_next_request_of_any_thread_and_never_shared(server: Server) -> None:
     server.behaviour = lambda handler: respond(handler, rpc(result="0x7"))
     chain = server.chain()
 
     assert [chain.balance(OWNER) for _ in range(3)] == [7, 7, 7]
-    assert server.connections == 1
-
     thread = threading.Thread(target=chain.balance, args=(OWNER,))
     thread.start()
     thread.join()
+    assert server.connections == 1
+
+    both = threading.Barrier(2)
+
+    def answer_together(handler: BaseHTTPRequestHandler) -> None:
+        both.wait(5)
+        respond(handler, rpc(result="0x7"))
+
+    server.behaviour = answer_together
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(chain.balance, (OWNER, OWNER))) == [7, 7]
     assert server.connections == 2

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from include.settings import Settings
     from tests.support.clock import Clock
 
-ROLES = {"vera": "VIEWER", "ulla": "USER", "ada": "ADMIN", "nemo": None}
+ROLES = {"vera": "VIEWER", "udo": "USER", "ulla": "OP", "ada": "ADMIN", "nemo": None}
 HOST = "http://localhost:8080"
 
 
@@ -38,7 +38,7 @@ def airflow() -> Iterator[FastAPI]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
         patch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "0" * 64)
-        patch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS", "vera:viewer,ulla:user,ada:admin")
+        patch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS", "vera:viewer,udo:user,ulla:op,ada:admin")
         initdb()
         yield api.create_app(apps="core")
         api.purge_cached_app()
@@ -143,6 +143,12 @@ def vera(client: TestClient) -> Browser:
 def ulla(client: TestClient) -> Browser:
     """May look and act."""
     return browser(client, "ulla")
+
+
+@pytest.fixture
+def udo(client: TestClient) -> Browser:
+    """May look and act, but not edit Variables."""
+    return browser(client, "udo")
 
 
 @pytest.fixture

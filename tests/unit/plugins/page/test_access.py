@@ -25,6 +25,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "api/switch": {"to": "halt", **REASON},
     "api/hold": {"asset": "AAPL", "hold": True, **REASON},
     "api/check": {"dry_run": True},
+    "api/replay": {"since": "2026-03-01T00:00:00Z", "until": "2026-03-02T00:00:00Z"},
     "api/operations/x/resume": REASON,
 }
 READS = [
@@ -34,7 +35,12 @@ READS = [
     "api/overview",
     "api/history?asset=AAPL",
     "api/operations",
+    "api/replays",
+    "metrics",
+    "runbook",
 ]
+PAGES = {"", "runbook"}
+"""What a person opens: who is not logged in is led to the login, and from there to it."""
 
 
 def routes(airflow: FastAPI) -> set[tuple[str, str]]:
@@ -66,9 +72,9 @@ def test_every_route__nobody_is_logged_in__is_refused_or_led_to_the_login(
     assert {path for _, path in asked} >= {*BODIES, *(path.partition("?")[0] for path in READS)}
     for method, path in asked:
         answer = nobody.ask(method, path, json=BODIES.get(path, {}), headers={"X-Ballast": "1"})
-        if path == "":
+        if path in PAGES:
             assert answer.status_code == 303
-            assert answer.headers["location"] == "/api/v2/auth/login?next=%2Fballast%2F"
+            assert answer.headers["location"] == f"/api/v2/auth/login?next=%2Fballast%2F{path}"
         else:
             assert answer.status_code == 401, (method, path)
             assert "detail" in answer.json()
@@ -87,6 +93,31 @@ def test_every_act__a_viewer__is_forbidden(client: TestClient, vera: Browser) ->
         assert (answer.status_code, answer.json()["detail"]) == (403, "Forbidden"), path
 
 
+def test_steering__somebody_who_may_not_edit_variables__is_forbidden(udo: Browser) -> None:
+    for path, name in (("api/switch", "rebalancing_switch"), ("api/hold", "rebalancing_hold")):
+        answer = udo.post(path, BODIES[path])
+        expected = f"this needs the right to edit the Airflow Variable {name}"
+        assert (answer.status_code, answer.json()["detail"]) == (403, expected)
+    assert udo.post("api/operations/x/resume", REASON).status_code == 404
+    found = udo.get("api/overview").json()
+    assert (found["switch"], found["may_act"], found["may_steer"]) == ("drain", True, False)
+
+
+@pytest.mark.parametrize("dag_id", ["rebalancing", "rebalancing_doctor"])
+def test_page__tab_of_our_own_dags__is_the_page(vera: Browser, nemo: Browser, dag_id: str) -> None:
+    assert 'id="assets"' in vera.get(f"?dag_id={dag_id}").text
+    assert nemo.get(f"?dag_id={dag_id}").status_code == 403
+
+
+def test_page__tab_of_another_dag__says_whose_it_is_to_everybody_who_is_logged_in(
+    vera: Browser, nemo: Browser, nobody: Browser
+) -> None:
+    for somebody in (vera, nemo):
+        found = somebody.get("?dag_id=payroll")
+        assert (found.status_code, "about another DAG" in found.text) == (200, True)
+    assert nobody.get("?dag_id=payroll").status_code == 303
+
+
 def test_reading__a_viewer__is_allowed(vera: Browser) -> None:
     for path in READS:
         assert vera.get(path).status_code == 200, path
@@ -99,7 +130,7 @@ def test_everything__a_login_without_a_role__is_forbidden(client: TestClient, ne
         assert nemo.post(path, body).status_code == 403, path
 
 
-@pytest.mark.parametrize(("name", "may"), [("vera", False), ("ulla", True), ("ada", True)])
+@pytest.mark.parametrize(("name", "may"), [("vera", False), ("udo", True), ("ulla", True), ("ada", True)])
 def test_overview__says_who_looks_and_whether_they_may_act(client: TestClient, name: str, may: bool) -> None:
     found = browser(client, name).get("api/overview").json()
     assert (found["user"], found["may_act"]) == (name, may)

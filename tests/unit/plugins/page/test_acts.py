@@ -242,7 +242,7 @@ def test_verb__a_connection_is_missing__is_refused_and_names_it(
 
 def test_verb__no_such_operation_or_verb__is_not_found_or_wrong(ulla: Browser, operation: str) -> None:
     assert ulla.post("api/operations/nowhere/resume", {"reason": "x"}).status_code == 404
-    assert ulla.post(f"api/operations/{operation}/approve", {"reason": "x"}).status_code == 422
+    assert ulla.post(f"api/operations/{operation}/move", {"reason": "x"}).status_code == 422
 
 
 # -- what cannot be read ---------------------------------------------------------------------------

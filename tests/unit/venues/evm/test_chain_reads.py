@@ -51,6 +51,34 @@ def test_head__reads_the_newest_header() -> None:
     assert node.asked == [("eth_getBlockByNumber", ["latest", False])]
 
 
+def test_contents__newest__has_its_parent_and_the_hashes_of_its_transactions() -> None:
+    found = header(9, parentHash=block_hash(8), transactions=[transaction_hash(1), transaction_hash(2)])
+    node = FakeNode().result("eth_getBlockByNumber", found)
+
+    contents = node.chain().contents()
+
+    assert contents is not None
+    assert (contents.block.number, contents.parent) == (9, block_hash(8))
+    assert contents.transactions == (transaction_hash(1), transaction_hash(2))
+    assert node.asked == [("eth_getBlockByNumber", ["latest", False])]
+
+
+def test_contents__unknown_to_the_node__none() -> None:
+    assert FakeNode().result("eth_getBlockByNumber", None).chain().contents(12) is None
+
+
+def test_contents__another_number_than_asked__unavailable() -> None:
+    node = FakeNode().result("eth_getBlockByNumber", header(11, parentHash=block_hash(10)))
+    with pytest.raises(Unavailable, match="asked for block 12 and gave 11"):
+        node.chain().contents(12)
+
+
+def test_contents__does_not_name_its_transactions__unavailable() -> None:
+    node = FakeNode().result("eth_getBlockByNumber", header(9, parentHash=block_hash(8), transactions=None))
+    with pytest.raises(Unavailable, match="malformed"):
+        node.chain().contents()
+
+
 def test_block__unknown_to_the_node__none() -> None:
     assert FakeNode().result("eth_getBlockByNumber", None).chain().block(12) is None
 

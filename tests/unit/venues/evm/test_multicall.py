@@ -15,6 +15,8 @@ from include.venues.evm.types import Call, MulticallResult
 from tests.unit.venues.evm.fakes import OTHER, OWNER, TOKEN, FakeNode
 
 NUMBER = (30_000_000).to_bytes(32, "big")
+BASE = (8453).to_bytes(32, "big")
+PARENT, RANDOMNESS = b"\xab" * 32, b"\xcd" * 32
 TIMESTAMP = (1_700_000_000).to_bytes(32, "big")
 
 
@@ -29,6 +31,9 @@ class FakeMulticall3:
         self._answers = answers | {
             (MULTICALL3, selector("getBlockNumber()")): NUMBER,
             (MULTICALL3, selector("getCurrentBlockTimestamp()")): TIMESTAMP,
+            (MULTICALL3, selector("getChainId()")): BASE,
+            (MULTICALL3, selector("getLastBlockHash()")): PARENT,
+            (MULTICALL3, selector("getCurrentBlockDifficulty()")): RANDOMNESS,
         }
 
     def __call__(self, params: list[Any]) -> object:

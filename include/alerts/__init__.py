@@ -1,0 +1,1 @@
+"""What people have to be told without looking: found in the ledger and on the chains, and put into words."""

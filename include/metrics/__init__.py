@@ -1,0 +1,1 @@
+"""What machines ask of the ledger: numbers for Prometheus, and the names of what tasks send."""
