@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -15,11 +14,9 @@ from include.check import Run, Switch, check
 from include.costs import Prices
 from include.domain.decision import Reason
 from include.domain.limits import Hold, Shut
-from include.domain.operation import Leg, OperationKind
 from include.ledger.ledger import Ledger
-from include.settings import Settings, load_settings
+from tests.support.books import BALANCED, TOO_MANY_SHARES, cancel, mint, record, settings, settle
 from tests.support.clock import Clock
-from tests.support.plans import recorded_check
 from tests.support.plans import snapshot as balances
 
 if TYPE_CHECKING:
@@ -28,12 +25,9 @@ if TYPE_CHECKING:
 
     from include.check import Checked
     from include.domain.decision import PlannedOperation
+    from include.settings import Settings
 
-TOKENS = '{"AAPL": "0x' + "11" * 20 + '"}'
 RUN = Run("backfill__1")
-TOO_MANY_SHARES = (Decimal(19), Decimal(81))
-BALANCED = (Decimal(50), Decimal(50))
-MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -46,51 +40,6 @@ def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
     opened = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}", now=clock)
     yield opened
     opened.close()
-
-
-def settings(**values: str) -> Settings:
-    given = {
-        "rebalancing_enabled": "true",
-        "token_addresses": TOKENS,
-        "wallet": "0x" + "22" * 20,
-        "redemption_wallet": "0x" + "33" * 20,
-        "ethereum_rpc_url": "http://ethereum.test",
-        "base_rpc_url": "http://base.test",
-    } | values
-    return load_settings(environ={f"BALLAST_{name.upper()}": value for name, value in given.items()})
-
-
-def record(ledger: Ledger, clock: Clock, aapl: tuple[Decimal, Decimal] = TOO_MANY_SHARES) -> str:
-    return recorded_check(ledger, clock(), AAPL=aapl, USDC=BALANCED)
-
-
-def mint(ledger: Ledger, clock: Clock, check_id: str) -> str:
-    """Open a mint, a moment after the balances it rests on."""
-    taken_at = clock()
-    clock.pass_(seconds=1)
-    kind = OperationKind.MINT
-    return ledger.claim(
-        kind=kind,
-        asset="AAPL",
-        amount=31_000_000_000,
-        decimals=kind.decimals,
-        check_id=check_id,
-        run_id="run-1",
-        taken_at=taken_at,
-    ).id
-
-
-def cancel(ledger: Ledger, clock: Clock, operation_id: str) -> None:
-    clock.pass_(seconds=1)
-    with ledger.lease(operation_id, "somebody", MINUTE) as lease:
-        lease.cancel("no gas")
-
-
-def settle(ledger: Ledger, clock: Clock, operation_id: str) -> None:
-    clock.pass_(seconds=1)
-    with ledger.lease(operation_id, "somebody", MINUTE) as lease:
-        lease.finish(Leg.MINT, amount_out=31_000_000_000)
-    clock.pass_(seconds=1)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from include.domain.limits import DailyLimits
 from include.replay import terms
 from include.replay.overrides import Overrides, OverridesRefused
-from tests.unit.replay.books import settings
+from tests.support.books import settings
 
 ALL: dict[str, Any] = {
     "replay_name": "all of it",

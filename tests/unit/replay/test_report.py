@@ -21,7 +21,7 @@ from include.replay import terms
 from include.replay.overrides import Overrides
 from include.replay.report import TAKES, Reports, UnknownReplay
 from include.replay.run import replay
-from tests.unit.replay.books import BALANCED, cancel, mint, record, settings, settle
+from tests.support.books import BALANCED, cancel, mint, record, settings, settle
 from tests.unit.replay.pipeline import policy
 
 if TYPE_CHECKING:

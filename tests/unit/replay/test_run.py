@@ -15,7 +15,7 @@ from include.ledger.database import reading
 from include.ledger.records import CheckMode
 from include.replay.overrides import Overrides, OverridesRefused
 from include.replay.run import Skip, Skipped, replay
-from tests.unit.replay.books import (
+from tests.support.books import (
     BALANCED,
     MINUTE,
     TOO_MANY_SHARES,

@@ -12,8 +12,8 @@ from ballast.page import replays
 from include.check import Run
 from include.replay.overrides import Overrides
 from include.replay.run import replay
+from tests.support.books import BALANCED
 from tests.support.plans import recorded_check
-from tests.unit.replay.books import BALANCED
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
