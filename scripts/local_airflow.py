@@ -83,6 +83,8 @@ def environment(home: Path, port: int, *, root: Path = ROOT) -> dict[str, str]:
         # Room for a thousand waits and what watches the balances, which comes last.
         "AIRFLOW__TRIGGERER__CAPACITY": "2000",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        # So long a slot and a stale "success" can outlive their task: less than `FIRST_LOOK`.
+        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         "PYTHONPATH": os.pathsep.join(str(path) for path in (root, root / "plugins", root / "config")),
         # Every task's process reads our code anew: let it find it compiled, whatever this shell is set to.
         "PYTHONDONTWRITEBYTECODE": "",
