@@ -13,9 +13,12 @@ from ballast import triggers
 from ballast.triggers import ConditionTrigger, SwitchTrigger
 from include.legs.conditions import Until
 from include.venues.errors import Refused, Unavailable
+from scripts import local_airflow
 from tests.unit.plugins.fakes import Seen
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ballast.triggers import _WaitingTrigger
     from tests.support.clock import Clock
     from tests.unit.plugins.fakes import Variables
@@ -258,3 +261,11 @@ def test_switch__leaves_halt__all_who_wait_fire_and_read_it_together(
     assert list(answers) == []
     path, arguments = waits[0].serialize()
     assert import_string(path)(**arguments).serialize() == (path, arguments)
+
+
+def test_first_look__comes_after_the_end_of_the_task_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_airflow, "free_port", lambda: 4711)
+    shipped = local_airflow.environment(tmp_path, 8080)
+    assert int(shipped["AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL"]) < triggers.FIRST_LOOK

@@ -11,7 +11,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ballast.triggers import FIRST_LOOK
 from scripts import local_airflow, processes
 from scripts.local_airflow import AirflowFailed, LocalAirflow, environment
 from scripts.processes import stop_recorded
@@ -31,9 +30,6 @@ class TestEnvironment:
         assert own["AIRFLOW__API__PORT"] == "8123"
         assert own["AIRFLOW__API__BASE_URL"] == "http://127.0.0.1:8123"
         assert own["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == "http://127.0.0.1:8123/execution/"
-
-    def test_environment__any__a_tasks_end_is_seen_before_a_trigger_fires(self, tmp_path: Path) -> None:
-        assert int(environment(tmp_path, 8123)["AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL"]) < FIRST_LOOK
 
     def test_environment__any__finds_the_project_and_nothing_else(self, tmp_path: Path) -> None:
         own = environment(tmp_path, 8123)
