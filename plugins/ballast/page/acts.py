@@ -13,7 +13,7 @@ from ballast.interventions import perform
 from ballast.page import steering
 from ballast.page.access import ACT, DAG_ID, FROM_PAGE, User, edits
 from ballast.page.answers import From
-from ballast.page.own_airflow import answer_of, own_airflow
+from ballast.page.own_airflow import answer_of, is_paused, own_airflow
 from ballast.switch import HOLD, SWITCH
 from include.check import Switch
 from include.domain.asked import WrongField, read_asked
@@ -168,8 +168,7 @@ async def _started(request: Request, conf: dict[str, Any], note: str, run_id: st
         if answer.status_code == CONFLICT and run_id is not None:
             raise Refusal(f"it was started before, as the run {run_id}: look there before you start another")
         found = answer_of(answer, "Airflow did not start a run")
-        dag = await airflow.get(f"/api/v2/dags/{DAG_ID}")
-    paused = dag.json()["is_paused"] if dag.is_success else None
+        paused = await is_paused(airflow)
     return Started(run_id=found["dag_run_id"], state=found["state"], paused=paused)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import httpx
 from fastapi import HTTPException, Request
 
+from ballast.page.access import DAG_ID
 from ballast.page.mount import AIRFLOW
 
 PASSED_ON: Final = ("authorization", "cookie")
@@ -35,3 +36,10 @@ def answer_of(response: httpx.Response, otherwise: str) -> Any:
     if response.is_error:
         raise HTTPException(response.status_code, found.get("detail", otherwise))
     return found
+
+
+async def is_paused(airflow: httpx.AsyncClient) -> bool | None:
+    """Tell whether the DAG is paused; None where Airflow does not say."""
+    dag = await airflow.get(f"/api/v2/dags/{DAG_ID}")
+    paused: bool | None = dag.json()["is_paused"] if dag.is_success else None
+    return paused

@@ -7,19 +7,18 @@ from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Annotated, Any, Final
 
-import httpx
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, status
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
 from ballast.page.access import ACT, DAG_ID, FROM_PAGE, LOOK
+from ballast.page.acts import Body
 from ballast.page.answers import From
-from ballast.page.mount import AIRFLOW
+from ballast.page.own_airflow import answer_of, is_paused, own_airflow
 from include.ledger.ledger import Ledger, utc_now
 from include.replay import models
 from include.replay.overrides import Overrides, OverridesRefused
 from include.replay.report import Reports
 
-PASSED_ON: Final = ("authorization", "cookie")
 MOST_RUNS: Final = 5_000
 AT_ONCE: Final = 8
 
@@ -72,10 +71,8 @@ def history(
     return reports.history(replay_id, asset)
 
 
-class Begin(BaseModel):
+class Begin(Body):
     """Decide the past again. Nothing is moved."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     since: AwareDatetime
     until: AwareDatetime
@@ -84,7 +81,7 @@ class Begin(BaseModel):
     )
 
 
-class Begun(BaseModel):
+class Begun(Body):
     """The backfill that was created."""
 
     backfill_id: int
@@ -125,15 +122,10 @@ async def begin(
         "dag_run_conf": {**body.overrides, "replay_name": name},
         "max_active_runs": AT_ONCE,
     }
-    headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
-    transport = httpx.ASGITransport(app=request.scope[AIRFLOW])
-    async with httpx.AsyncClient(transport=transport, base_url=str(request.base_url)) as airflow:
-        answer = await airflow.post("/api/v2/backfills", json=asked, headers=headers)
-        dag = await airflow.get(f"/api/v2/dags/{DAG_ID}", headers=headers)
-    found = answer.json()
-    if answer.is_error:
-        raise HTTPException(answer.status_code, found.get("detail", "Airflow did not create a backfill"))
-    paused = dag.json()["is_paused"] if dag.is_success else None
+    async with own_airflow(request) as airflow:
+        answer = await airflow.post("/api/v2/backfills", json=asked)
+        found = answer_of(answer, "Airflow did not create a backfill")
+        paused = await is_paused(airflow)
     return Begun(backfill_id=found["id"], name=name, runs=runs, paused=paused)
 
 
