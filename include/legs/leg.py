@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from include.domain.amounts import TOKEN_DECIMALS, USDC_DECIMALS, from_base_units
 from include.domain.operation import Leg, OperationStatus
 from include.ledger.ledger import LeaseHeld
-from include.legs.approval import approval_of, unanswered
+from include.legs.approval import approval_from, approval_of, unanswered
 from include.legs.conditions import Condition, Until
 from include.legs.forecast import clocked
 from include.legs.route import Terms
@@ -243,8 +243,9 @@ def _unapproved(step: Step) -> Wait | Closed | None:
     The task that asks comes first in its group, but a group can be built without it, and a task be marked as
     done by hand. Once money may have moved it has to arrive, approved or not.
     """
-    ledger, now = step.book.ledger, step.venues.now()
-    approval = approval_of(step.operation, ledger)
+    if approval_from([step.state], ()) is None:
+        return None  # most need nobody, and their own leg says so without another look into the ledger
+    approval, now = approval_of(step.operation, step.book.ledger), step.venues.now()
     if approval is None or approval.given is not None or not step.lease.is_cancellable():
         return None
     if now < approval.until:
