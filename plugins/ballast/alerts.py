@@ -17,6 +17,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError
 from ballast import sent
 from ballast.hooks import ConnectionIncomplete, open_ledger
 from ballast.switch import read_hold
+from ballast.tasks import is_running
 from include.settings.loading import load_usable
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ DAG_ID: Final = "rebalancing"
 WITHOUT_LEDGER: Final = "rebalancing_alert_ledger"
 """The Variable that remembers what was told while the ledger could not: since when, and when last."""
 AGAIN_WITHOUT_LEDGER: Final = timedelta(hours=1)
-NOT_FOUND: Final = 404
 
 
 def interval() -> timedelta:
@@ -151,11 +151,11 @@ def _is_paused(context: Context) -> bool | None:
 
 
 def _is_running(context: Context, run_id: str) -> bool:
-    """Tell whether a run may still be under way; one that was deleted is not."""
+    """Tell whether a run may still be under way, as one may of which Airflow does not say."""
     try:
-        return context["ti"].get_dagrun_state(DAG_ID, run_id) in ("queued", "running")
-    except AirflowRuntimeError as error:
-        return (error.error.detail or {}).get("status_code") != NOT_FOUND
+        return is_running(context, run_id, DAG_ID)
+    except AirflowRuntimeError:
+        return True
 
 
 def places(settings: Settings) -> Places:

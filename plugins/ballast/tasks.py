@@ -99,14 +99,15 @@ def claim(kind: str, checked: Mapping[str, Any]) -> list[dict[str, str]]:
     return [assignment.to_dict() for assignment in assignments[:most]]
 
 
-def is_running(context: Context, run_id: str) -> bool:
-    """Tell whether a run of this DAG may still push its operations. One that was deleted may not.
+def is_running(context: Context, run_id: str, dag_id: str | None = None) -> bool:
+    """Tell whether a run may still push its operations. One that was deleted may not.
 
+    :param dag_id: whose run it is; by default that of the task's own DAG.
     :raises AirflowRuntimeError: when Airflow could not tell.
     """
     ti = context["ti"]
     try:
-        state = ti.get_dagrun_state(ti.dag_id, run_id)
+        state = ti.get_dagrun_state(dag_id or ti.dag_id, run_id)
     except AirflowRuntimeError as error:
         if (error.error.detail or {}).get("status_code") == NOT_FOUND:
             return False
