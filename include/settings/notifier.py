@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from decimal import Decimal
 from typing import Annotated, Any, Final, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from include.settings.types import read_json
 
 _CLASS: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _NAME: Final = re.compile(r"[\w.-]{1,64}")
@@ -63,12 +64,7 @@ class NotifierSettings(BaseModel):
 
 def _list(value: object) -> object:
     """Read a list given as JSON text."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"is not JSON ({error.msg} at character {error.pos + 1})") from None
+    return read_json(value) if isinstance(value, str) else value
 
 
 def _called_once(found: tuple[NotifierSettings, ...]) -> tuple[NotifierSettings, ...]:

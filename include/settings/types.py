@@ -93,16 +93,24 @@ def _token(value: SecretStr) -> SecretStr:
     return value
 
 
+def read_json(text: str, **how: Any) -> object:
+    """Read JSON text, and say where it is none.
+
+    :param how: passed on to `json.loads`.
+    """
+    try:
+        return json.loads(text, **how)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is not JSON ({error.msg} at character {error.pos + 1})") from None
+
+
 def _listed(value: object) -> object:
     """Read a list given as text: as JSON, or with spaces between."""
     if not isinstance(value, str):
         return value
     if not value.lstrip().startswith("["):
         return value.split()
-    try:
-        return json.loads(value)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"is not JSON ({error.msg} at character {error.pos + 1})") from None
+    return read_json(value)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -117,10 +125,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _table(value: object) -> object:
     """Read a table given as JSON text, and refuse one that names an asset twice, whatever the case."""
     if isinstance(value, str):
-        try:
-            value = json.loads(value, object_pairs_hook=_unique, parse_float=Decimal)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"is not JSON ({error.msg} at character {error.pos + 1})") from None
+        value = read_json(value, object_pairs_hook=_unique, parse_float=Decimal)
     if isinstance(value, dict):
         seen: dict[str, str] = {}
         for key in value:
