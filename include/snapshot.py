@@ -61,7 +61,7 @@ def take(venues: Venues, snapshot_id: str) -> Snapshot:
         transfers = pool.submit(venues.alpaca.transfers)
         account = pool.submit(venues.alpaca.account) if settings.dollars == "usd" else None
         ethereum = pool.submit(lambda: venues.ethereum.multicall((), agreed=True).block_number)
-        base = pool.submit(_base, venues)
+        base = pool.submit(on_base, venues, agreed=True)
     onchain, base_block = _read(base) if _failure(base) is None else ({}, None)
     moving = _in_flight(requests, transfers)
     owned = _failure(positions) or _by_asset(_read(positions))
@@ -198,12 +198,16 @@ def _decoded(name: str, answer: bytes | None, decode: Callable[[bytes], T]) -> T
         raise Unavailable(f"{name}: {error}") from error
 
 
-def _base(venues: Venues) -> tuple[dict[str, Balance | Unread], int]:
-    """Read what the wallet and its vaults hold of every asset, in one call."""
+def on_base(venues: Venues, *, agreed: bool = False) -> tuple[dict[str, Balance | Unread], int]:
+    """Read what the wallet and its vaults hold of every asset, in one call; return it and the block.
+
+    :param agreed: ask for as many endpoints to say the same as the settings want.
+    :raises VenueError: when Base could not be read at all.
+    """
     asked = [
         (asset, list(calls(venues.settings, asset, venues.wallet))) for asset in venues.settings.watched()
     ]
-    answer = venues.base.multicall([call for _, its_calls in asked for call in its_calls], agreed=True)
+    answer = venues.base.multicall([call for _, its_calls in asked for call in its_calls], agreed=agreed)
     found: dict[str, Balance | Unread] = {}
     place = 0
     for asset, its_calls in asked:

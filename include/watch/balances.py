@@ -21,7 +21,6 @@ from include.domain.inventory import Balance, Inventory
 from include.domain.limits import midnight
 from include.domain.plan import plan
 from include.ledger.ledger import new_id
-from include.venues.errors import VenueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -153,20 +152,8 @@ class Balances:
 
 def _onchain(venues: Venues) -> dict[str, Decimal]:
     """Return what there is of each asset on Base; one that cannot be read is left out."""
-    asked = [
-        (asset, list(snapshot.calls(venues.settings, asset, venues.wallet)))
-        for asset in venues.settings.watched()
-    ]
-    answers = iter(venues.base.multicall([call for _, calls in asked for call in calls]).results)
-    found = {}
-    for asset, calls in asked:
-        own = iter([next(answers) for _ in calls])
-        try:
-            places = snapshot.read_places(asset, own)
-        except VenueError:
-            continue  # the check will say why
-        found[asset.symbol] = places.balance(snapshot.decimals_of(asset)).total
-    return found
+    balances, _ = snapshot.on_base(venues)  # of what is left out, the check will say why
+    return {asset: balance.total for asset, balance in balances.items() if isinstance(balance, Balance)}
 
 
 def _offchain(venues: Venues) -> dict[str, Decimal]:
