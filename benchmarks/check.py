@@ -240,7 +240,7 @@ def _beside_the_usual_way(world: Ground, look: Look, count: int, *, runs: int) -
     figures = []
     for name, way in (("one after another", one_after_another), (f"{AT_ONCE} at once", many_at_once)):
         ratios = [
-            _timed(lambda way=way: way(url, calls)) / _timed(look)  # type: ignore[misc]
+            _timed(lambda way=way: way(url, calls)) / _timed(look)  # type: ignore[misc]  # mypy does not infer it with a default
             for _ in range(runs)
         ]
         figures.append(

@@ -161,7 +161,7 @@ def _record(runs: int, count: int) -> list[Figure]:
             before = file.stat().st_size
             found.append(
                 cpu(
-                    lambda ledger=ledger, taken=taken, decisions=decisions, numbers=numbers: (  # type: ignore[misc]
+                    lambda ledger=ledger, taken=taken, decisions=decisions, numbers=numbers: (  # type: ignore[misc]  # as in check.py
                         ledger.record_check(f"c{next(numbers)}", "run", CheckMode.LIVE, taken, decisions)
                     ),
                     runs,
