@@ -277,6 +277,17 @@ class ReadingRow(Base):
     read_at: Mapped[datetime]
 
 
+class OwnerRow(Base):
+    """Whose ledger it is. There is one row at most."""
+
+    __tablename__ = "owner"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # always 1
+    wallet: Mapped[str] = mapped_column(String(42))
+    profile: Mapped[str] = mapped_column(String(32))
+    book: Mapped[str] = mapped_column(String(24))
+    since: Mapped[datetime]
+
+
 class ReplayRow(Base):
     """A replay: the past decided again under other settings. Its id is made from what it is."""
 

@@ -17,6 +17,7 @@ from tests.unit.ledger.test_effects import *  # noqa: F403 - every test of the m
 from tests.unit.ledger.test_interventions import *  # noqa: F403 - every test of the module
 from tests.unit.ledger.test_ledger import *  # noqa: F403 - every test of the module
 from tests.unit.ledger.test_limits import *  # noqa: F403 - every test of the module
+from tests.unit.ledger.test_owner import *  # noqa: F403 - every test of the module
 
 __all__ = [
     "test_migrate__again__changes_nothing",
