@@ -38,7 +38,7 @@ class Alone(ConditionTrigger):
         while True:
             await asyncio.sleep(pause)
             pause = self.every
-            if await loop.run_in_executor(_threads, condition.holds, shared_venues()):
+            if await loop.run_in_executor(_threads, condition.holds, shared_venues(self.book)):
                 break
         yield None
 
@@ -71,7 +71,7 @@ async def watch_the_loop() -> None:
 async def main(kind: type[ConditionTrigger], waits: list[dict[str, Any]]) -> None:
     """Wait for everything at once."""
     process = psutil.Process()
-    await asyncio.to_thread(shared_venues)
+    await asyncio.to_thread(shared_venues, "")
     before = process.memory_info().rss
     wake_at = (datetime.now(UTC) + LONG).isoformat()
     tasks = [

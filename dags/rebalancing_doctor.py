@@ -15,19 +15,20 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, task
 
-from ballast import doctor
+from ballast import doctor, factory
 
-with DAG(
-    dag_id="rebalancing_doctor",
-    description="Checks, read only, everything that the first real operation needs",
-    schedule=None,
-    start_date=datetime(2025, 1, 1, tzinfo=UTC),
-    catchup=False,
-    # It runs only when somebody asks, and then at once.
-    is_paused_upon_creation=False,
-    max_active_runs=1,
-    default_args={"retries": 0},
-    tags=["ballast"],
-    doc_md=__doc__,
-):
-    task(task_id="doctor", execution_timeout=timedelta(minutes=5))(doctor.doctor)()
+for names in factory.wanted(lambda one: one.doctor_dag):
+    with DAG(
+        dag_id=names.doctor_dag,
+        description="Checks, read only, everything that the first real operation needs",
+        schedule=None,
+        start_date=datetime(2025, 1, 1, tzinfo=UTC),
+        catchup=False,
+        # It runs only when somebody asks, and then at once.
+        is_paused_upon_creation=False,
+        max_active_runs=1,
+        default_args={"retries": 0},
+        tags=[tag for tag in ("ballast", names.book) if tag],
+        doc_md=(__doc__ or "").format(names=names),
+    ):
+        task(task_id="doctor", execution_timeout=timedelta(minutes=5))(doctor.doctor)(names.book)

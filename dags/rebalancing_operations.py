@@ -11,7 +11,7 @@ name. What is refused fails the task, with the reason in its log, and changes no
 - **reconcile** states what happened: a request did not (`not_done`), or the operation is over (`closed`, with
   the amount that was delivered, 0 for nothing).
 
-Each is checked at the venues first. Nothing here signs or sends anything; the DAG `rebalancing` goes on with
+Each is checked at the venues first. Nothing here signs or sends anything; the DAG `{names.dag}` goes on with
 what is still open.
 """
 
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from airflow.sdk import DAG, Param, task
 
-from ballast import interventions
+from ballast import factory, interventions
 
 
 def text(description: str) -> Param:
@@ -27,30 +27,33 @@ def text(description: str) -> Param:
     return Param(None, type=["null", "string"], description=description)
 
 
-with DAG(
-    dag_id="rebalancing_operations",
-    description="Shows the open operations, and does with them what a person decides",
-    schedule=None,
-    catchup=False,
-    is_paused_upon_creation=False,
-    params={
-        "verb": Param(
-            interventions.LIST, type="string", enum=[*interventions.VERBS], description="What to do."
-        ),
-        "operation": text("The operation's id, as list shows it."),
-        "reason": text("Why. Needed for everything but list."),
-        "reference": text("To adopt: the id at Alpaca, or the transaction's hash."),
-        "outcome": Param(
-            None,
-            type=["null", "string"],
-            enum=[None, *interventions.OUTCOMES],
-            description="To reconcile: `not_done` (a request never happened), or `closed` (it is over).",
-        ),
-        "delivered": text("To reconcile as closed: what arrived, in whole shares or USDC; 0 for nothing."),
-        "effect": text("To adopt or reconcile, where several effects are open: the name or id of one."),
-    },
-    tags=["ballast"],
-    doc_md=__doc__,
-):
-    # Not tried again: what was refused is refused, and a person sees it at once.
-    task(task_id="intervene", retries=0)(interventions.intervene)()
+for names in factory.wanted(lambda one: one.operations_dag):
+    with DAG(
+        dag_id=names.operations_dag,
+        description="Shows the open operations, and does with them what a person decides",
+        schedule=None,
+        catchup=False,
+        is_paused_upon_creation=False,
+        params={
+            "verb": Param(
+                interventions.LIST, type="string", enum=[*interventions.VERBS], description="What to do."
+            ),
+            "operation": text("The operation's id, as list shows it."),
+            "reason": text("Why. Needed for everything but list."),
+            "reference": text("To adopt: the id at Alpaca, or the transaction's hash."),
+            "outcome": Param(
+                None,
+                type=["null", "string"],
+                enum=[None, *interventions.OUTCOMES],
+                description="To reconcile: `not_done` (a request never happened), or `closed` (it is over).",
+            ),
+            "delivered": text(
+                "To reconcile as closed: what arrived, in whole shares or USDC; 0 for nothing."
+            ),
+            "effect": text("To adopt or reconcile, where several effects are open: the name or id of one."),
+        },
+        tags=[tag for tag in ("ballast", names.book) if tag],
+        doc_md=(__doc__ or "").format(names=names),
+    ):
+        # Not tried again: what was refused is refused, and a person sees it at once.
+        task(task_id="intervene", retries=0)(interventions.intervene)(names.book)

@@ -1,4 +1,4 @@
-"""Put the connections, pools and Variables of `airflow_settings.yaml` into Airflow.
+"""Put the connections, pools and Variables of `airflow_settings.yaml` into Airflow, pools for each book.
 
     python -m scripts.airflow_setup [--migrate] [--overwrite] [FILE]
 
@@ -25,7 +25,8 @@ from airflow.utils.db import upgradedb
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
-from scripts.astro_settings import DEFAULT_FILE, AirflowSettings, PoolSetting, SetupError, read
+from include.settings.sources import books
+from scripts.astro_settings import DEFAULT_FILE, AirflowSettings, PoolSetting, SetupError, read, with_books
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,7 +95,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--overwrite", action="store_true", help="set existing connections and pools back")
     options = parser.parse_args(arguments)
     try:
-        settings = read(options.file)
+        settings = with_books(read(options.file), books())
     except SetupError as error:
         print(f"airflow_setup: {error}", file=sys.stderr)
         return 1

@@ -1,24 +1,26 @@
 """Read `airflow_settings.yaml`, the connections, pools and Variables of a local Airflow in Astro's format.
 
 The format has no word for whether a pool counts deferred tasks, so the pools of which that is wanted are
-named here.
+named here. It names the pools and Variables of the book without a name; those of the others follow from them.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from include.settings.names import Names
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 DEFAULT_FILE: Final = ROOT / "airflow_settings.yaml"
-COUNTS_DEFERRED: Final = frozenset({"rebalancing_operations"})
+COUNTS_DEFERRED: Final = frozenset({Names().operations_pool})
 
 _CONNECTION_KEYS: Final = {
     "conn_type": "conn_type",
@@ -83,6 +85,26 @@ def read(file: Path) -> AirflowSettings:
             name: _variable(name, entry) for name, entry in _named(airflow, "variables", "variable_name")
         },
     )
+
+
+def with_books(settings: AirflowSettings, books: Iterable[str]) -> AirflowSettings:
+    """Return the same with pools and Variables for each book: as the file has them for the nameless one.
+
+    What the file itself names is as it says. Connections are not added: they hold what nobody can make up.
+    """
+    nameless, pools = Names(), {pool.name: pool for pool in settings.pools}
+    variables = dict(settings.variables)
+    for names in map(Names, filter(None, books)):
+        own = {nameless.check_pool: names.check_pool, nameless.operations_pool: names.operations_pool}
+        for usual, name in own.items():
+            if usual in pools:
+                about = f"{pools[usual].description} (book {names.label})"
+                found = pools.setdefault(name, replace(pools[usual], name=name, description=about))
+                pools[name] = replace(found, include_deferred=pools[usual].include_deferred)
+        for usual, name in ((nameless.switch, names.switch), (nameless.hold, names.hold)):
+            if usual in variables:
+                variables.setdefault(name, variables[usual])
+    return replace(settings, pools=tuple(pools.values()), variables=variables)
 
 
 def _named(airflow: Mapping[str, Any], section: str, key: str) -> Iterator[tuple[str, dict[str, Any]]]:

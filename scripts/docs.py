@@ -80,6 +80,9 @@ Each setting is read from, in this order:
    is one. `settings.example.toml` is one to start from.
 3. the default.
 
+A [book](books.md) with a name has its own settings and takes none of these: those of the book `fund` are in
+`books/fund.toml`, or in the folder named by `BALLAST_BOOKS`, and `BALLAST__FUND__<NAME>` wins over its file.
+
 A name that is no setting is an error, in the file and as a `BALLAST_` variable. Durations are seconds
 (`60`) or a number with `s`, `m`, `h` or `d` (`30m`). Addresses are `0x` and 40 hex digits; one in mixed
 case must have the right EIP-55 checksum. Numbers are read exactly as written.
@@ -118,6 +121,7 @@ account's deposit address when it is first asked for it.
 | --- | --- |
 | `make doctor` | In the Airflow of this shell: `AIRFLOW_HOME`, and what else its processes have set. |
 | `make doctor ARGS=--local` | In the Airflow that `make up` has started; there, everything is ok. |
+| `make doctor ARGS="--book fund"` | Of the [book](books.md) `fund`. Its DAG is `rebalancing_fund_doctor`. |
 | DAG `rebalancing_doctor` | From within Airflow, triggered by hand. A task cannot see the pools. |
 
 Each thing it looks at is a line, with the advice below when something is amiss:

@@ -10,7 +10,8 @@ ALERTS: Final = """\
 The DAG `rebalancing_alerts` looks every minute (`alert_interval`) at the ledger, at what Airflow says of
 the DAG `rebalancing`, and every five minutes (`alert_chain_interval`) at the wallet's gas and nonce on
 both chains. It does not depend on `rebalancing`, and works while that is paused, fails, or cannot be read
-for a wrong setting.
+for a wrong setting. Each [book](books.md) with a name has its own, `rebalancing_<book>_alerts`, with its own
+settings; its messages say which book, and so does their `key`.
 
 Whoever `alert_notifiers` names is told once when something appears, and once when it is over. A message
 says what, since when, what to do (a link to just that section of the runbook) and where to look. Without
@@ -59,7 +60,7 @@ again after so long.
 """
 ALERTS_END: Final = """\
 While the ledger cannot be used, nothing else can be judged; that alone is told, again each hour, and
-remembered in the Variable `rebalancing_alert_ledger`.
+remembered in the Variable `rebalancing_alert_ledger` (`rebalancing_<book>_alert_ledger`).
 
 `run_overdue` comes from Airflow, which calls it in the triggerer when a run of `rebalancing` has not
 ended `alert_run_deadline` after it was queued. A run lasts as long as its operations, so leave room.
@@ -82,6 +83,10 @@ scrape_configs:
     authorization: {credentials_file: /etc/prometheus/ballast-token}
     static_configs: [{targets: ["airflow.example.com"]}]
 ```
+
+Each [book](books.md) with a name is asked at its own path, `/ballast/books/<name>/metrics`, with the token of
+its own settings. The label `book` of every metric says which it is; of the book without a name it is
+`default`.
 
 `docs/monitoring` has rules (`alert-rules.yaml`) and a dashboard for Grafana (`grafana-dashboard.json`).
 

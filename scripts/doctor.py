@@ -2,6 +2,7 @@
 
     python -m scripts.doctor            in the Airflow of this environment
     python -m scripts.doctor --local    in what `make up` started
+    python -m scripts.doctor --book NAME    of the book of that name
 
 It takes settings, Connections, Variables and pools from where Airflow's own processes take them: set
 AIRFLOW_HOME, and what else they have in their environment, as they have it. It ends with 1 when there is a
@@ -57,14 +58,14 @@ def local_environment() -> dict[str, str]:
     }
 
 
-def examine() -> list[Finding]:
-    """Look at everything, in the Airflow of this process's environment."""
+def examine(book: str) -> list[Finding]:
+    """Look at everything of a book, in the Airflow of this process's environment."""
     sys.path[:0] = [str(ROOT), str(ROOT / "plugins")]
     os.environ[SERVER_CONTEXT] = "server"
     os.environ.setdefault(LOG_LEVEL, "ERROR")
     from ballast import doctor  # noqa: PLC0415 - Airflow reads its environment when it is imported
 
-    return doctor.examine_with_database()
+    return doctor.examine_with_database(book)
 
 
 def show(findings: Iterable[Finding]) -> int:
@@ -85,13 +86,15 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m scripts.doctor", description=(__doc__ or "").splitlines()[0]
     )
     parser.add_argument("--local", action="store_true", help="look at what `make up` started")
-    if parser.parse_args(arguments).local:
+    parser.add_argument("--book", default="", metavar="NAME", help="by default the book without a name")
+    options = parser.parse_args(arguments)
+    if options.local:
         try:
             os.environ.update(local_environment())
         except NotRunning as error:
             print(f"doctor: {error}", file=sys.stderr)
             return 1
-    return show(examine())
+    return show(examine(options.book))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from include.ledger.ledger import Ledger
 from include.sandbox.scenario import DEFAULT, Scenario
 from include.sandbox.world import World
+from include.settings.names import Names
 from scripts.astro_settings import ROOT
 from scripts.local_airflow import LocalAirflow
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from include.sandbox.attestation_rules import AttestationSettings
 
-DAG_ID = "rebalancing"
+DAG_ID = Names().dag
 RUN = ROOT / ".run"
 
 

@@ -24,14 +24,16 @@ _WORST_FIRST: Final = ("critical", "warning")
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where messages link to.
+    """Which book messages are about, and where they link to.
 
-    :param page: Ballast's page.
+    :param page: the book's page.
     :param runbook: the runbook, without an anchor.
+    :param book: its name, which is said; empty for the book without a name.
     """
 
     page: str
     runbook: str
+    book: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Message:
 
     :param title: one line.
     :param text: what, since when, what to do, and the links.
-    :param link: Ballast's page.
+    :param link: the book's page.
     :param runbook: the section of the runbook that says what to do.
     :param severity: `critical` or `warning`.
     :param status: `firing` or `resolved`.
@@ -84,9 +86,7 @@ def message(telling: Telling, places: Places) -> Message:
         f"Since {_moment(alert.since)}" + _until(alert) + ".",
         *([] if alert.operation_id is None else [f"Operation {alert.operation_id}."]),
     ]
-    return _message(
-        title, lines, [telling], page=places.page, runbook=runbook, kind=kind.value, key=alert.key
-    )
+    return _message(title, lines, [telling], places=places, runbook=runbook, kind=kind.value, key=alert.key)
 
 
 def kind_of(alert: Alert) -> Kind:
@@ -109,7 +109,8 @@ def _together(tellings: Sequence[Telling], places: Places) -> Message:
     ]
     title = f"{says}{len(tellings)} alerts"
     key = f"several:{tellings[0].alert.key}"
-    return _message(title, lines, tellings, page=places.page, runbook=places.runbook, kind="several", key=key)
+    runbook = places.runbook
+    return _message(title, lines, tellings, places=places, runbook=runbook, kind="several", key=key)
 
 
 def _message(
@@ -117,14 +118,14 @@ def _message(
     lines: Sequence[str],
     tellings: Sequence[Telling],
     *,
-    page: str,
+    places: Places,
     runbook: str,
     kind: str,
     key: str,
 ) -> Message:
     resolved = all(one.stage is Stage.RESOLVED for one in tellings)
-    links = {"See": page} if resolved else {"What to do": runbook, "See": page}
-    title = f"Ballast: {title}"
+    links = {"See": places.page} if resolved else {"What to do": runbook, "See": places.page}
+    title = f"Ballast {places.book}: {title}" if places.book else f"Ballast: {title}"
     html = "".join(f"<p>{escape(line)}</p>" for line in lines)
     html += "".join(
         f'<p>{what}: <a href="{escape(url)}">{escape(url)}</a></p>' for what, url in links.items()
@@ -133,12 +134,12 @@ def _message(
         title=title,
         text="\n".join([title, *lines, *(f"{what}: {url}" for what, url in links.items())]),
         html=f"<p><b>{escape(title)}</b></p>{html}",
-        link=page,
+        link=places.page,
         runbook=runbook,
         severity=severity_of(tellings),
         status="resolved" if resolved else "firing",
         kind=kind,
-        key=key,
+        key=f"{places.book}:{key}" if places.book else key,
     )
 
 

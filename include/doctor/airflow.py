@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from include.doctor.check import About
+from include.settings.names import Names
 
 DATABASE = About(
     "Airflow",
@@ -12,7 +13,8 @@ DATABASE = About(
 )
 SETTINGS = About(
     "settings",
-    "`settings.toml` and the `BALLAST_` variables: whether they are valid and complete.",
+    "`settings.toml`, or the book's own file, and the `BALLAST_` variables: whether they are valid and "
+    "complete, and nothing of them is also another book's.",
     "Correct the setting; docs/settings.md explains each.",
 )
 CONNECTION = About(
@@ -22,18 +24,18 @@ CONNECTION = About(
 )
 SWITCH = About(
     "switch",
-    "the Airflow Variable `rebalancing_switch`.",
-    "Set the Variable `rebalancing_switch` to `run`, `drain` or `halt`.",
+    f"the Airflow Variable `{Names().switch}`, or that of the book.",
+    "Set it to `run`, `drain` or `halt`.",
 )
 HOLD = About(
     "hold list",
-    "the Airflow Variable `rebalancing_hold`: which assets people hold back.",
-    "Correct the Variable `rebalancing_hold`: symbols between commas; empty or missing holds nothing.",
+    f"the Airflow Variable `{Names().hold}`, or that of the book: which assets people hold back.",
+    "Correct it: symbols between commas; empty or missing holds nothing.",
 )
 POOL = About(
     "pool",
-    "the two pools: whether they are there, have slots, and count deferred tasks. From a task they cannot be "
-    "seen; `make doctor` reads Airflow's database.",
+    "the two pools of the book: whether they are there, have slots, and count deferred tasks. From a task "
+    "they cannot be seen; `make doctor` reads Airflow's database.",
     "Run `python -m scripts.airflow_setup`, which makes the pools.",
 )
 

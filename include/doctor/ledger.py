@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from include.doctor.check import Check, Found, NotOpened, check, failure, ok, warning
 from include.ledger.database import MIGRATIONS, is_current, open_engine
 from include.ledger.ledger import Ledger
+from include.ledger.owner import NotTheOwner, Owner, require_owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from include.doctor.check import Look
+    from include.settings import Settings
 
 
 class NoLedgerYet(Exception):
@@ -31,7 +33,8 @@ class NoLedgerYet(Exception):
 
 @check(
     "ledger",
-    reads="whether the ledger's database can be read, and its tables are those of this version.",
+    reads="whether the ledger's database can be read, its tables are those of this version, and it is the "
+    "wallet's own.",
     advice="Run `python -m include.ledger migrate <database URL>` with this version of Ballast.",
 )
 def ledger(look: Look) -> Iterator[Found]:
@@ -39,6 +42,8 @@ def ledger(look: Look) -> Iterator[Found]:
     try:
         with _opened(look) as engine:
             yield _compared(engine)
+            if is_current(engine) and look.settings.wallet is not None:
+                yield from _owned(engine, look.settings)
     except NoLedgerYet as missing:
         yield warning(
             f"{missing} is not there",
@@ -69,6 +74,14 @@ def _compared(engine: Engine) -> Found:
     if engine.dialect.name == "sqlite":
         return warning(text, "Nothing needs to be done: the next check brings them up to date.")
     return failure(text)
+
+
+def _owned(engine: Engine, settings: Settings) -> Iterator[Found]:
+    owner = Owner(settings.wallet or "", settings.profile, settings.names.label)
+    try:
+        require_owner(engine, owner, now=None)
+    except NotTheOwner as error:
+        yield failure(str(error), "Correct the Connection of the ledger, or the wallet.")
 
 
 @check(

@@ -14,12 +14,18 @@ class Metric:
 
     :param name: with its unit at the end; of a counter without `_total`, which is added.
     :param help: one sentence.
+    :param own: its labels beside `book`, which every metric has.
     """
 
     name: str
     type: Type
     help: str
-    labels: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All labels, in the order of their values in a sample."""
+        return ("book", *self.own)
 
     @property
     def exposed(self) -> str:
@@ -33,12 +39,18 @@ class Sent:
 
     :param name: as it is sent; Airflow adds its prefix.
     :param type: `count`, or `time` in milliseconds.
+    :param own: its tags beside `book`, which every metric has.
     """
 
     name: str
     type: Literal["count", "time"]
     help: str
-    tags: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """All tags."""
+        return ("book", *self.own)
 
 
 METRICS: Final = (

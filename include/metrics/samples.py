@@ -29,9 +29,12 @@ POSITIONS: Final = ("run", "drain", "halt")
 PACKAGE: Final = "airflow-provider-ballast"
 
 
-def samples(overview: models.Overview, counts: Counts, chains: Profile, now: datetime) -> list[Sample]:
-    """Return every sample.
+def samples(
+    overview: models.Overview, counts: Counts, chains: Profile, now: datetime, *, book: str
+) -> list[Sample]:
+    """Return every sample of a book.
 
+    :param book: what the label `book` says: an `include.settings.names.Names.label`.
     :raises KeyError: naming a metric that is not defined.
     """
     found = [
@@ -43,10 +46,10 @@ def samples(overview: models.Overview, counts: Counts, chains: Profile, now: dat
         *_watched(counts, now),
     ]
     for name, labels, _ in found:
-        if len(labels) != len(BY_NAME[name].labels):
+        if len(labels) != len(BY_NAME[name].own):
             msg = f"{name} has the labels {', '.join(BY_NAME[name].labels)}"
             raise ValueError(msg)
-    return found
+    return [(name, (book, *labels), value) for name, labels, value in found]
 
 
 def _state(overview: models.Overview) -> Iterator[Sample]:

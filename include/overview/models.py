@@ -160,6 +160,8 @@ class Overview(_Model):
     """Everything at a glance."""
 
     as_of: Moment
+    book: str = Field(description="The name of the book; empty for the one without a name.")
+    dag: str = Field(description="The DAG that rebalances it.")
     user: str
     may_act: bool
     may_steer: bool = Field(description="Whether they may turn the switch and hold assets back.")

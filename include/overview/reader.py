@@ -128,6 +128,8 @@ class Reader:
         claimed = {operation.asset: operation.id for operation, _ in opened}
         return models.Overview(
             as_of=now,
+            book=settings.book,
+            dag=settings.names.dag,
             user=viewer.name,
             may_act=viewer.may_act,
             may_steer=viewer.may_steer,

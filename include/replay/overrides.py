@@ -117,7 +117,8 @@ class Overrides(BaseModel):
             given = {_OWN.get(name, name): value for name, value in one if value is not None}
             assets[symbol] = assets.get(symbol, {}) | given
         try:
-            return Settings.model_validate(dict(settings) | changes | {"assets": assets})
+            given = dict(settings) | changes | {"assets": assets}
+            return Settings.model_validate(given, context={"book": settings.book})
         except ValidationError as error:
             problems = list(_readable(error))
         raise OverridesRefused("; ".join(problems))

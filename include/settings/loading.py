@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import difflib
 import os
-import tomllib
-from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
 from include.settings.checks import missing
 from include.settings.model import AssetSettings, Settings
+from include.settings.names import Names
+from include.settings.sources import (
+    books,
+    misnamed,
+    read_file,
+    settings_file,
+    stray,
+    variable,
+    variables,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
-PREFIX: Final = "BALLAST_"
-FILE_VARIABLE: Final = "BALLAST_SETTINGS_FILE"
-DEFAULT_FILE: Final = Path(__file__).resolve().parents[2] / "settings.toml"
-_HEADLINE: Final = f"Ballast's settings are wrong (set in settings.toml, or as {PREFIX}<NAME>):"
+__all__ = ["SettingsError", "books", "load_settings", "load_usable", "misnamed", "settings_file", "variable"]
+
+OWN: Final = ("wallet", "alpaca_conn_id", "wallet_conn_id", "ledger_conn_id")
+"""What no two books may share: they would move the same money."""
+_OWN_CONNECTIONS: Final = OWN[1:]
 _BOOL: Final = TypeAdapter(bool)
 
 
@@ -34,27 +43,28 @@ class SettingsError(ValueError):
         self.problems = tuple(problems)
 
 
-def load_settings(environ: Mapping[str, str] | None = None, file: Path | None = None) -> Settings:
-    """Read and check all settings.
+def load_settings(
+    environ: Mapping[str, str] | None = None, file: Path | None = None, *, book: str = ""
+) -> Settings:
+    """Read and check all settings of a book.
 
     An environment variable replaces the file's value of the same setting as a whole; an empty one counts as
-    unset.
+    unset. A book takes nothing from another one.
 
     :param environ: the environment variables; the process's own when left out.
-    :param file: the TOML file; when left out, the one named by `BALLAST_SETTINGS_FILE`, or else
-        `settings.toml` beside `include/` where there is one.
-    :raises SettingsError: naming every setting that is wrong or missing.
+    :param file: the TOML file, and then no other book is looked at; when left out, that of the book.
+    :param book: its name; empty for the one without a name.
+    :raises SettingsError: naming every setting that is wrong or missing, and each that another book has too.
     """
     environ = os.environ if environ is None else environ
-    found: list[str] = []
-    given = _from_file(file or _named_file(environ), found)
-    given.update(_from_environment(environ, found))
+    given, found = _given(environ, file, book)
     try:
-        settings = Settings.model_validate(given)
+        settings = Settings.model_validate(given, context={"book": book})
     except ValidationError as error:
-        found += _readable(error)
+        found += _of_book(book, environ, _readable(error))
         if _enabled(given):
-            found += [f"{'.'.join(path)}: {problem}" for path, problem in missing(given)]
+            wanting = [f"{'.'.join(path)}: {problem}" for path, problem in missing(given)]
+            found += _of_book(book, environ, wanting)
     if found:
         # Raised outside the handler: the original error must not be shown with the values it holds.
         raise SettingsError(list(dict.fromkeys(found)))
@@ -62,7 +72,7 @@ def load_settings(environ: Mapping[str, str] | None = None, file: Path | None = 
 
 
 def load_usable(
-    environ: Mapping[str, str] | None = None, file: Path | None = None
+    environ: Mapping[str, str] | None = None, file: Path | None = None, *, book: str = ""
 ) -> tuple[Settings, tuple[str, ...]]:
     """Read the settings for what has to work although some are wrong: to say so.
 
@@ -70,63 +80,89 @@ def load_usable(
 
     :returns: the settings, with defaults instead of what is wrong, and what is wrong.
     """
+    environ = os.environ if environ is None else environ
     try:
-        return load_settings(environ, file), ()
+        return load_settings(environ, file, book=book), ()
     except SettingsError as error:
         wrong = error.problems
-    environ = os.environ if environ is None else environ
-    ignored: list[str] = []
-    given = _from_file(file or _named_file(environ), ignored)
-    given.update(_from_environment(environ, ignored))
+    given, _ = _given(environ, file, book)
     given.pop("rebalancing_enabled", None)
     while True:
         try:
-            return Settings.model_validate(given), wrong
+            return Settings.model_validate(given, context={"book": book}), wrong
         except ValidationError as error:
             # Each round drops one setting at least, and the defaults alone are right.
             named = {str(detail["loc"][0]) for detail in error.errors(include_input=False)} & given.keys()
             for name in named or set(given):
                 del given[name]
+            given = _connections(book) | given
 
 
-def variable(setting: str) -> str:
-    """Return the name of the environment variable of a setting."""
-    return PREFIX + setting.upper()
+def _given(environ: Mapping[str, str], file: Path | None, book: str) -> tuple[dict[str, Any], list[str]]:
+    """Return what is set for a book, and what of it is wrong before any value is looked at."""
+    alone = file is not None
+    if not alone and book not in books(environ):
+        return _connections(book), [_no_such(book, environ)]
+    said, found = read_file(file or settings_file(book, environ))
+    given = _connections(book) | said | dict(_from_environment(environ, book, found))
+    if not alone:
+        found += stray(environ, book)
+        found += _of_book(book, environ, _shared(environ, book, given))
+    return given, found
 
 
-def _named_file(environ: Mapping[str, str]) -> Path | None:
-    named = environ.get(FILE_VARIABLE)
-    if named:
-        return Path(named)
-    return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
+def _no_such(book: str, environ: Mapping[str, str]) -> str:
+    known = ", ".join(Names(one).label for one in books(environ))
+    asked = f"no book {book}" if book else "no book without a name, so one has to be named"
+    return f"there is {asked}: the books are {known}"
 
 
-def _from_file(file: Path | None, found: list[str]) -> dict[str, Any]:
-    if file is None:
+def _connections(book: str) -> dict[str, Any]:
+    """Return the Connections of a book where nothing else is said. No two books have the same."""
+    if not book:
         return {}
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"), parse_float=Decimal)
-    except OSError as error:
-        found.append(f"{file}: cannot be read ({error.strerror})")
-    except UnicodeDecodeError:
-        found.append(f"{file}: is not UTF-8 text")
-    except tomllib.TOMLDecodeError as error:
-        found.append(f"{file}: is not TOML ({error})")
-    return {}
+    return {name: f"{Settings.model_fields[name].default}_{book}" for name in _OWN_CONNECTIONS}
 
 
-def _from_environment(environ: Mapping[str, str], found: list[str]) -> dict[str, str]:
-    given: dict[str, str] = {}
-    for name, value in sorted(environ.items()):
-        if not name.startswith(PREFIX) or name == FILE_VARIABLE:
-            continue
-        setting = name.removeprefix(PREFIX).lower()
-        if variable(setting) != name or setting not in Settings.model_fields:
+def _from_environment(environ: Mapping[str, str], book: str, found: list[str]) -> Iterator[tuple[str, str]]:
+    start = len(variable("", book))
+    for name, value in variables(environ, book):
+        setting = name[start:].lower()
+        if variable(setting, book) != name or setting not in Settings.model_fields:
             near = _near(setting, Settings)
-            found.append(f"{name}: is not a setting" + (f"; is {variable(near)} meant?" if near else ""))
-        elif value.strip():
-            given[setting] = value.strip()
-    return given
+            meant = f"; is {variable(near, book)} meant?" if near else ""
+            found.append(f"{name}: is not a setting{meant}")
+        elif value:
+            yield setting, value
+
+
+def _shared(environ: Mapping[str, str], book: str, given: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is set for this book and for another one, and would let both move the same money.
+
+    Of the others only that is read. One that cannot be read is refused itself, and moves nothing.
+    """
+    ours = _identity(given)
+    for other in books(environ):
+        if other == book:
+            continue
+        said, _ = read_file(settings_file(other, environ))
+        theirs = _identity(_connections(other) | said | dict(_from_environment(environ, other, [])))
+        for name in OWN:
+            if ours[name] and ours[name] == theirs[name]:
+                both = " and ".join(Names(one).label for one in sorted((book, other)))
+                yield f"{name}: is the same in the books {both}, and each needs its own"
+
+
+def _identity(given: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a book must have for itself, as it is compared: Airflow's own environment has no case."""
+    told = {name: given.get(name) or Settings.model_fields[name].default for name in OWN}
+    return {name: value.strip().lower() if isinstance(value, str) else "" for name, value in told.items()}
+
+
+def _of_book(book: str, environ: Mapping[str, str], problems: Iterable[str]) -> list[str]:
+    """Say of each problem in which book it is, where that has a name."""
+    file = settings_file(book, environ) if book else None
+    return list(problems) if file is None else [f"{file.parent.name}/{file.name}: {one}" for one in problems]
 
 
 def _near(name: str, model: type[Settings | AssetSettings]) -> str | None:

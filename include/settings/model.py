@@ -9,7 +9,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from include.domain.amounts import USDC, plain
@@ -19,6 +19,7 @@ from include.domain.policy import AssetPolicy, Policy
 from include.profiles import PROFILES, Profile, ProfileName
 from include.settings.asset import Asset
 from include.settings.checks import BROKER, problems, smallest_usdc
+from include.settings.names import Names
 from include.settings.notifier import Notifiers  # noqa: TC001 - pydantic reads it when the model is made
 from include.settings.types import (
     Address,
@@ -397,17 +398,30 @@ class Settings(BaseModel):
 
     # Names of the Airflow Connections.
     alpaca_conn_id: str = Field(
-        "alpaca", min_length=1, description="Connection with the Alpaca account and its keys."
+        "alpaca",
+        min_length=1,
+        description="Connection with the Alpaca account and its keys. Of a named book `alpaca_<book>`.",
     )
     circle_conn_id: str = Field(
-        "circle", min_length=1, description="Connection with the attestation service's host."
+        "circle", min_length=1, description="Connection with the attestation service's host, for all books."
     )
     wallet_conn_id: str = Field(
-        "evm_wallet", min_length=1, description="Connection with the wallet's private key."
+        "evm_wallet",
+        min_length=1,
+        description="Connection with the wallet's private key. Of a named book `evm_wallet_<book>`.",
     )
     ledger_conn_id: str = Field(
-        "rebalancing_ledger", min_length=1, description="Connection with the ledger database."
+        "rebalancing_ledger",
+        min_length=1,
+        description="Connection with the ledger database. Of a named book `rebalancing_ledger_<book>`.",
     )
+
+    # Not a setting: who loads them says which book they are of.
+    _book: str = PrivateAttr("")
+
+    def model_post_init(self, context: Any) -> None:
+        """Take the book's name from the context of the validation."""
+        self._book = (context or {}).get("book", "")
 
     @model_validator(mode="after")
     def _check_as_a_whole(self) -> Settings:
@@ -423,6 +437,16 @@ class Settings(BaseModel):
         if errors:
             raise ValidationError.from_exception_data("Settings", errors, hide_input=True)
         return self
+
+    @property
+    def book(self) -> str:
+        """Return the name of the book; empty for the one without a name."""
+        return self._book
+
+    @property
+    def names(self) -> Names:
+        """Return what the book's DAGs, pools and Variables are called."""
+        return Names(self._book)
 
     @property
     def chains(self) -> Profile:

@@ -18,6 +18,7 @@ from ballast import sent
 from ballast.hooks import ConnectionIncomplete, open_ledger
 from ballast.switch import read_hold
 from ballast.tasks import is_running
+from ballast.triggers import book_argument
 from include.settings.loading import load_usable
 
 if TYPE_CHECKING:
@@ -30,19 +31,16 @@ if TYPE_CHECKING:
     from include.alerts.state import Books, Steering
     from include.ledger.alerts import AlertBook, Condition
     from include.ledger.ledger import Ledger
-    from include.settings import Settings
+    from include.settings import Names, Settings
 
 log = logging.getLogger(__name__)
 
-DAG_ID: Final = "rebalancing"
-WITHOUT_LEDGER: Final = "rebalancing_alert_ledger"
-"""The Variable that remembers what was told while the ledger could not: since when, and when last."""
 AGAIN_WITHOUT_LEDGER: Final = timedelta(hours=1)
 
 
-def interval() -> timedelta:
+def interval(book: str) -> timedelta:
     """Return how often alerts are looked for. The DAG is there although settings are wrong, to say so."""
-    return load_usable()[0].alert_interval
+    return load_usable(book=book)[0].alert_interval
 
 
 def deadline(settings: Settings) -> DeadlineAlert | None:
@@ -52,21 +50,22 @@ def deadline(settings: Settings) -> DeadlineAlert | None:
     return DeadlineAlert(
         reference=DeadlineReference.DAGRUN_QUEUED_AT,
         interval=settings.alert_run_deadline,
-        callback=AsyncCallback(run_does_not_end),
+        callback=AsyncCallback(run_does_not_end, book_argument(settings.book)),
         name="the run ends",
     )
 
 
-def watch() -> dict[str, Any]:
-    """Look once, and tell what has to be told.
+def watch(book: str) -> dict[str, Any]:
+    """Look once, and tell what has to be told of a book.
 
+    :param book: its name; empty for the one without a name.
     :raises AirflowFailException: when a notifier did not take it, or the ledger cannot be used.
     """
     from sqlalchemy.exc import SQLAlchemyError
 
     from include.ledger.database import LedgerOutdated
 
-    settings, wrong = load_usable()
+    settings, wrong = load_usable(book=book)
     try:
         with open_ledger(settings) as ledger:
             standing, failures = _watch(ledger, settings, wrong, get_current_context())
@@ -97,7 +96,7 @@ def _watch(
         _read_chains(book, settings)
     now = utc_now()
     books = read_books(ledger, settings, now)
-    found = detect(books, _steering(books, context), rules(settings), now)
+    found = detect(books, _steering(settings.names, books, context), rules(settings), now)
     conditions, judged = _with_settings(found, wrong, now)
     book.observe(conditions, judged, quiet=settings.alert_quiet)
     failures = tell(book, settings)
@@ -131,42 +130,45 @@ def _read_chains(book: AlertBook, settings: Settings) -> None:
         readings.read(book, settings.wallet, due, lambda network: open_chain(settings, network))
 
 
-def _steering(books: Books, context: Context) -> Steering:
+def _steering(names: Names, books: Books, context: Context) -> Steering:
     """Return what Airflow says about the DAG, the hold list, and runs that were told as late."""
     from include.alerts.state import Steering
 
     return Steering(
-        paused=_is_paused(context),
-        held_wholly=read_hold().everything or "",
-        running={run_id: _is_running(context, run_id) for run_id in books.late_runs},
+        paused=_is_paused(names, context),
+        held_wholly=read_hold(names).everything or "",
+        running={run_id: _is_running(names, context, run_id) for run_id in books.late_runs},
     )
 
 
-def _is_paused(context: Context) -> bool | None:
+def _is_paused(names: Names, context: Context) -> bool | None:
     try:
-        return bool(context["ti"].get_dag(DAG_ID).is_paused)
+        return bool(context["ti"].get_dag(names.dag).is_paused)
     except AirflowRuntimeError as error:
-        log.warning("Airflow does not say whether %s is paused: %s", DAG_ID, error)
+        log.warning("Airflow does not say whether %s is paused: %s", names.dag, error)
         return None
 
 
-def _is_running(context: Context, run_id: str) -> bool:
+def _is_running(names: Names, context: Context, run_id: str) -> bool:
     """Tell whether a run may still be under way, as one may of which Airflow does not say."""
     try:
-        return is_running(context, run_id, DAG_ID)
+        return is_running(context, run_id, names.dag)
     except AirflowRuntimeError:
         return True
 
 
 def places(settings: Settings) -> Places:
-    """Return where messages link to."""
+    """Return which book messages are about, and where they link to."""
     from airflow.configuration import conf
 
+    from ballast.page.mount import BOOKS, PREFIX
     from include.alerts.message import Places
 
     airflow = (conf.get("api", "base_url", fallback="") or "http://localhost:8080").rstrip("/")
-    page = (settings.page_url or f"{airflow}/ballast").rstrip("/")
-    return Places(page=f"{page}/", runbook=settings.runbook_url or f"{page}/runbook")
+    own = f"{BOOKS}{settings.book}" if settings.book else ""
+    page = (settings.page_url or f"{airflow}{PREFIX}{own}").rstrip("/")
+    runbook = settings.runbook_url or f"{page}/runbook"
+    return Places(page=f"{page}/", runbook=runbook, book=settings.book)
 
 
 def tell(book: AlertBook, settings: Settings) -> list[str]:
@@ -191,7 +193,7 @@ def tell(book: AlertBook, settings: Settings) -> list[str]:
                     book.told(telling)
                 else:
                     book.failed(telling, why)
-            sent.told(name, 1, taken=why is None)
+            sent.told(settings.names, name, 1, taken=why is None)
             if why is None:
                 log.info("%s was told: %s", name, message.title)
             else:
@@ -201,21 +203,24 @@ def tell(book: AlertBook, settings: Settings) -> list[str]:
     return failures
 
 
-async def run_does_not_end(context: Mapping[str, Any] | None = None) -> str:
-    """Tell that a run of the DAG has not ended in its time. Airflow awaits this in the triggerer."""
+async def run_does_not_end(context: Mapping[str, Any] | None = None, book: str = "") -> str:
+    """Tell that a run of the DAG has not ended in its time. Airflow awaits this in the triggerer.
+
+    :param book: whose run; a deadline that says nothing is of the book without a name.
+    """
     run = (context or {}).get("dag_run") or {}
     run_id = str(run.get("dag_run_id") or run.get("run_id") or "a run")
     began = run.get("queued_at") or run.get("run_after")
     since = datetime.fromisoformat(began.replace("Z", "+00:00")) if began else datetime.now(UTC)
     # The ledger and the notifiers block, and the triggerer must not.
-    return await asyncio.to_thread(_tell_late_run, run_id, since)
+    return await asyncio.to_thread(_tell_late_run, book, run_id, since)
 
 
-def _tell_late_run(run_id: str, since: datetime) -> str:
+def _tell_late_run(of: str, run_id: str, since: datetime) -> str:
     from include.alerts.detect import run_overdue
     from include.ledger.alerts import AlertBook
 
-    settings, _ = load_usable()
+    settings, _ = load_usable(book=of)
     with open_ledger(settings) as ledger:
         book = AlertBook(ledger.engine)
         book.observe([run_overdue(run_id, since)], (), quiet=settings.alert_quiet)
@@ -230,26 +235,26 @@ def tell_without_ledger(settings: Settings, why: str) -> None:
 
     log.error("%s: %s", Kind.LEDGER_UNUSABLE.headline, why)
     now = datetime.now(UTC)
-    since, last = _remembered() or (now, None)
+    since, last = _remembered(settings.names) or (now, None)
     again = settings.alert_repeat or AGAIN_WITHOUT_LEDGER
     if last is not None and now - last < again:
         return
     stage = Stage.HOLDS if last is None else Stage.STILL_HOLDS
     if not _tell_of_ledger(settings, stage, why, since, None):
-        _remember(f"{since.isoformat()} {now.isoformat()}")
+        _remember(settings.names, f"{since.isoformat()} {now.isoformat()}")
 
 
 def told_without_ledger_is_over(settings: Settings) -> list[str]:
     """Tell that the ledger can be used again, where it was told that it could not."""
     from include.ledger.alerts import Stage
 
-    remembered = _remembered()
+    remembered = _remembered(settings.names)
     if remembered is None:
         return []
     text = "it can be read again"
     failures = _tell_of_ledger(settings, Stage.RESOLVED, text, remembered[0], datetime.now(UTC))
     if not failures:
-        _remember(None)
+        _remember(settings.names, None)
     return failures
 
 
@@ -273,9 +278,9 @@ def _tell_of_ledger(
     ]
 
 
-def _remembered() -> tuple[datetime, datetime] | None:
+def _remembered(names: Names) -> tuple[datetime, datetime] | None:
     """Return since when the ledger cannot be used and when that was told last."""
-    value = Variable.get(WITHOUT_LEDGER, default=None)
+    value = Variable.get(names.alert_ledger, default=None)
     try:
         since, last = (datetime.fromisoformat(part) for part in (value or "").split())
     except ValueError:
@@ -283,10 +288,9 @@ def _remembered() -> tuple[datetime, datetime] | None:
     return since, last
 
 
-def _remember(value: str | None) -> None:
+def _remember(names: Names, value: str | None) -> None:
     if value is None:
-        Variable.delete(WITHOUT_LEDGER)
+        Variable.delete(names.alert_ledger)
     else:
-        Variable.set(
-            WITHOUT_LEDGER, value, description="Since when the ledger cannot be used, and last told."
-        )
+        about = "Since when the ledger cannot be used, and last told."
+        Variable.set(names.alert_ledger, value, description=about)

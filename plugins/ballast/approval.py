@@ -45,15 +45,17 @@ class ApproveOperator(HITLOperator):
     the task can be cleared and run again. The answer is written there under the person's name. Rejected, the
     operation is cancelled and the task skipped; with no answer in time it is cancelled and the task fails.
 
+    :param book: whose operation it is; empty for the book without a name.
     :param operation: the JSON form of an `include.claim.Assignment`.
     """
 
     template_fields: Sequence[str] = ("operation",)
     ui_color = "#fbf3e0"
 
-    def __init__(self, *, operation: Mapping[str, str], **kwargs: Any) -> None:
+    def __init__(self, *, book: str, operation: Mapping[str, str], **kwargs: Any) -> None:
         # What is asked is only known when the task runs.
         super().__init__(subject="Approval", options=[APPROVE, REJECT], **kwargs)
+        self.book = book
         self.operation = operation
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -88,10 +90,10 @@ class ApproveOperator(HITLOperator):
         """
         from include.approval import Stand
 
-        settings = load_settings()
+        settings = load_settings(book=self.book)
         with open_ledger(settings) as ledger:
             stand = self._settle(ledger, settings, context, operation_id, answer)
-            progress.show(ledger, [self.operation["asset"]])
+            progress.show(settings.names, ledger, [self.operation["asset"]])
             if stand in (Stand.PENDING, Stand.EXPIRED) and ledger.operation(operation_id).status.is_open:
                 self._wait_for_a_person(ledger, context, operation_id, ask=ask)
             outcome = ledger.operation(operation_id).outcome
@@ -122,7 +124,7 @@ class ApproveOperator(HITLOperator):
                     lease=lease,
                     now=utc_now(),
                     answer=answer,
-                    halted=read_switch() is Switch.HALT,
+                    halted=read_switch(settings.names) is Switch.HALT,
                 )
             except (LeaseHeld, LeaseLost):
                 if time.monotonic() > end:

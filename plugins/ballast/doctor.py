@@ -13,8 +13,7 @@ from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowFailException
 
 from ballast.hooks import AlpacaHook, CircleHook, ConnectionIncomplete, EvmHook, LedgerHook
-from ballast.switch import HOLD, SWITCH
-from include.settings import SettingsError, load_settings
+from include.settings import Names, SettingsError, books, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,19 +29,18 @@ T = TypeVar("T")
 
 FINDINGS: Final = "findings"
 
-POOLS: Final = {"rebalancing_check": False, "rebalancing_operations": True}
-"""Each pool of the DAG, and whether it has to count deferred tasks."""
 _LEVELS: Final = {"ok": logging.INFO, "warning": logging.WARNING, "failure": logging.ERROR}
 
 
-def doctor() -> None:
+def doctor(book: str) -> None:
     """Look at everything that a task can see; write it line by line to the log, and as XCom `findings`.
 
+    :param book: what is looked at; empty for the book without a name.
     :raises AirflowFailException: when there is a failure.
     """
     from include.doctor.report import failures, summary
 
-    found = examine()
+    found = examine(book)
     for finding in found:
         for line in finding.lines():
             log.log(_LEVELS[finding.level.value], "%s", line)
@@ -54,8 +52,8 @@ def doctor() -> None:
         raise AirflowFailException(summary(found))
 
 
-def examine() -> list[Finding]:
-    """Look at everything but the pools. Nothing is changed, and nothing is raised."""
+def examine(book: str) -> list[Finding]:
+    """Look at everything of a book but the pools. Nothing is changed, and nothing is raised."""
     from include import doctor as every
     from include.doctor.airflow import SETTINGS
     from include.doctor.check import failure
@@ -63,17 +61,17 @@ def examine() -> list[Finding]:
     # It says each time which database it looks at, which is no news here.
     logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)
     try:
-        settings = load_settings()
+        settings = load_settings(book=book)
     except SettingsError as error:
         return [SETTINGS.finding(failure(problem)) for problem in error.problems]
-    found = [*_settings(settings), _switch(), _hold(settings)]
+    found = [*_settings(settings), _switch(settings.names), _hold(settings)]
     with ExitStack() as stack:
         subject = _open(settings, found, stack)
         return found + every.examine(subject)
 
 
-def examine_with_database() -> list[Finding]:
-    """Look at everything, in a process that may read Airflow's database. Tasks may not."""
+def examine_with_database(book: str) -> list[Finding]:
+    """Look at everything of a book, in a process that may read Airflow's database. Tasks may not."""
     from include.doctor.airflow import DATABASE
     from include.doctor.check import failure
 
@@ -81,7 +79,8 @@ def examine_with_database() -> list[Finding]:
     if problem is not None:
         # Without it neither Connections nor Variables could be told from missing ones.
         return [DATABASE.finding(failure(problem))]
-    return [*pools(), *examine()]
+    # One that does not exist has no pools to miss.
+    return [*(pools(Names(book)) if book in books() else ()), *examine(book)]
 
 
 def database_problem() -> str | None:
@@ -103,15 +102,20 @@ def database_problem() -> str | None:
     return None
 
 
-def pools() -> list[Finding]:
-    """Look at the pools in Airflow's database."""
+def pools(names: Names) -> list[Finding]:
+    """Look at the pools of a book in Airflow's database."""
     from airflow.models.pool import Pool
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
     with create_session() as session:
         known = {pool.pool: (pool.slots, pool.include_deferred) for pool in session.scalars(select(Pool))}
-    return [_pool(name, known.get(name), deferred) for name, deferred in POOLS.items()]
+    return [_pool(name, known.get(name), deferred) for name, deferred in pools_of(names).items()]
+
+
+def pools_of(names: Names) -> dict[str, bool]:
+    """Return each pool of a book, and whether it has to count deferred tasks."""
+    return {names.check_pool: False, names.operations_pool: True}
 
 
 def _pool(name: str, known: tuple[int, bool] | None, deferred: bool) -> Finding:
@@ -137,7 +141,11 @@ def _settings(settings: Settings) -> Iterator[Finding]:
     from include.doctor.airflow import SETTINGS
     from include.doctor.check import failure, ok, warning
     from include.settings.checks import missing
+    from include.settings.loading import misnamed
+    from include.settings.names import MAY_BE
 
+    for file in misnamed():
+        yield SETTINGS.finding(warning(f"{file.name} is no book: a book's name is {MAY_BE}", "Rename it."))
     for (name, *_), problem in missing(dict(settings)):
         yield SETTINGS.finding(failure(f"{name} {problem}"))
     if settings.rebalancing_enabled:
@@ -148,19 +156,19 @@ def _settings(settings: Settings) -> Iterator[Finding]:
         yield SETTINGS.finding(warning(text, "Set it to true when money may move."))
 
 
-def _switch() -> Finding:
+def _switch(names: Names) -> Finding:
     from airflow.sdk import Variable
 
     from include.check import Switch
     from include.doctor.airflow import SWITCH as ABOUT
     from include.doctor.check import failure, ok, warning
 
-    value = Variable.get(SWITCH, default=None)
-    text = f"{SWITCH} is {value!r}"
+    value = Variable.get(names.switch, default=None)
+    text, advice = f"{names.switch} is {value!r}", f"Set the Variable `{names.switch}` to run, drain or halt."
     if value is None:
-        found = warning(f"{SWITCH} is missing, which means drain: nothing is begun")
+        found = warning(f"{names.switch} is missing, which means drain: nothing is begun", advice)
     elif value.strip().lower() not in list(Switch):
-        found = failure(f"{text}, which means drain: nothing is begun")
+        found = failure(f"{text}, which means drain: nothing is begun", advice)
     elif Switch.read(value) is Switch.RUN:
         found = ok(text)
     else:
@@ -175,15 +183,18 @@ def _hold(settings: Settings) -> Finding:
     from include.doctor.check import failure, ok, warning
     from include.domain.limits import Hold
 
-    hold = Hold.read(Variable.get(HOLD, default=None))
+    name = settings.names.hold
+    hold = Hold.read(Variable.get(name, default=None))
     unknown = hold.assets.difference(settings.symbols)
     if hold.everything is not None:
-        found = failure(f"{hold.everything}: nothing is begun")
+        advice = f"Correct the Variable `{name}`: symbols between commas; empty or missing holds nothing."
+        found = failure(f"{hold.everything}: nothing is begun", advice)
     elif unknown:
-        found = warning(f"{HOLD} names {', '.join(sorted(unknown))}, which is in no setting")
+        text = f"{name} names {', '.join(sorted(unknown))}, which is in no setting"
+        found = warning(text, f"Take it out of `{name}`.")
     elif hold.assets:
         text = f"{', '.join(sorted(hold.assets))}: nothing is begun for what is held"
-        found = warning(text, f"Take it out of {HOLD} when operations may begin.")
+        found = warning(text, f"Take it out of {name} when operations may begin.")
     else:
         found = ok("nothing is held")
     return ABOUT.finding(found)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 
-from include.settings import load_settings
+from include.settings import books, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +56,7 @@ class _Hook(BaseHook):
     @property
     def profile(self) -> Profile:
         """The published hosts and contracts."""
-        return self._profile or load_settings().chains
+        return self._profile or _profile_of_all()
 
     def read(self) -> Connection:
         """Return the Connection.
@@ -312,12 +312,34 @@ def missing_for_observing(settings: Settings) -> list[str]:
 
 @contextmanager
 def open_ledger(settings: Settings) -> Iterator[Ledger]:
-    """Open the ledger, and close it at the end."""
-    ledger = LedgerHook(settings.ledger_conn_id).get_conn()
+    """Open the ledger of a book, and close it at the end. Settings that let money move make it the wallet's.
+
+    :raises ConnectionIncomplete: naming what the Connection lacks; when the ledger is another wallet's.
+    """
+    hook = LedgerHook(settings.ledger_conn_id)
+    ledger = hook.get_conn()
     try:
+        require_own(hook, ledger, settings)
         yield ledger
     finally:
         ledger.close()
+
+
+def require_own(hook: LedgerHook, ledger: Ledger, settings: Settings) -> None:
+    """Pass if a ledger is that of the book's wallet. Nobody's becomes so where the settings let money move.
+
+    :raises ConnectionIncomplete: when it is another wallet's.
+    """
+    from include.ledger.ledger import utc_now
+    from include.ledger.owner import NotTheOwner, Owner, require_owner
+
+    if settings.wallet is None:
+        return
+    owner = Owner(settings.wallet, settings.profile, settings.names.label)
+    try:
+        require_owner(ledger.engine, owner, now=utc_now() if settings.rebalancing_enabled else None)
+    except NotTheOwner as error:
+        raise hook.wrong(error) from None
 
 
 @contextmanager
@@ -382,6 +404,16 @@ def _chain(settings: Settings, network: str) -> Chain:
     if not settings.rpc_urls(network):
         raise AirflowException(f"the setting {network}_rpc_url is not set")
     return open_chain(settings, Network(network))
+
+
+def _profile_of_all() -> Profile:
+    """Return the profile of every book there is, for the button in the connection form: it knows no book."""
+    found = {settings.profile: settings.chains for settings in (load_settings(book=book) for book in books())}
+    if len(found) > 1:
+        msg = "the books have different profiles, so this cannot be tested here: ask the doctor of its book"
+        raise ConnectionIncomplete(msg)
+    [profile] = found.values()
+    return profile
 
 
 def _tested(test: Any) -> tuple[bool, str]:

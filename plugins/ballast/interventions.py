@@ -31,9 +31,10 @@ NOBODY: Final = "airflow"
 """Who it was where Airflow does not say, as for a run that no person triggered."""
 
 
-def intervene() -> list[dict[str, Any]]:
+def intervene(book: str) -> list[dict[str, Any]]:
     """Do what the form of this run asks for, and return where each operation concerned stands.
 
+    :param book: whose operations; empty for the book without a name.
     :raises AirflowFailException: with the reason, when it is refused.
     """
     from include.exits.refusal import Refusal
@@ -41,7 +42,7 @@ def intervene() -> list[dict[str, Any]]:
     from include.ledger.records import Verb
 
     context = get_current_context()
-    form, settings = context["params"], load_settings()
+    form, settings = context["params"], load_settings(book=book)
     with open_ledger(settings) as ledger:
         if form["verb"] == LIST:
             found = listed(ledger)
@@ -52,7 +53,7 @@ def intervene() -> list[dict[str, Any]]:
             except Refusal as refusal:
                 log.error("refused: %s", refusal)  # the page shows the log, and not what is raised
                 raise AirflowFailException(f"refused: {refusal}") from None
-            progress.show(ledger, [situation.operation.asset for situation in found])
+            progress.show(settings.names, ledger, [situation.operation.asset for situation in found])
     for situation in found:
         log.info("%s", "\n".join(situation.lines()))
     if not found:

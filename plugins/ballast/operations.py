@@ -8,6 +8,8 @@
     python -m scripts.operations reconcile OPERATION not_done --reason TEXT [--effect EFFECT]
     python -m scripts.operations reconcile OPERATION closed --delivered AMOUNT --reason TEXT
 
+`--book NAME` before the verb says whose, where the book has a name.
+
 Settings and Connections are those of this machine's Airflow, from its database and from AIRFLOW_CONN_<ID>.
 `--json` prints what programs read. The exit code is 1 where it was refused.
 """
@@ -39,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=usage,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    found.add_argument("--book", default="", metavar="NAME", help="by default the book without a name")
     found.add_argument("--json", action="store_true", help="print JSON")
     verbs = found.add_subparsers(dest="verb", required=True)
     verbs.add_parser("list", help="show every open operation")
@@ -71,10 +74,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with redirect_stdout(sys.stderr):  # where Airflow logs, so that the answer stands alone
         from ballast.hooks import ConnectionIncomplete
         from include.exits.refusal import Refusal
+        from include.settings import SettingsError
 
         try:
             found = run(options)
-        except (Refusal, ConnectionIncomplete) as refusal:
+        except (Refusal, ConnectionIncomplete, SettingsError) as refusal:
             print(f"refused: {refusal}", file=sys.stderr)
             return 1
     if options.json:
@@ -97,7 +101,7 @@ def run(options: argparse.Namespace) -> list[Situation]:
     from include.ledger.records import Verb
     from include.settings import load_settings
 
-    settings = load_settings()
+    settings = load_settings(book=options.book)
     with open_ledger(settings) as ledger:
         if options.verb == "list":
             return listed(ledger)

@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from ballast import progress, sent
 from ballast.hooks import open_book, open_ledger
-from ballast.switch import SWITCH, read_switch
+from ballast.switch import read_switch
 from ballast.triggers import ConditionTrigger, SwitchTrigger
 from include.domain.operation import LEGS, Leg, OperationStatus
 from include.settings import load_settings
@@ -63,6 +63,7 @@ class LegOperator(BaseOperator):
     the leg waits for something far, the task is deferred and holds no worker. There is nothing to undo when a
     task is killed, so there is no `on_kill`: what was sent is in the ledger, and whoever comes next goes on.
 
+    :param book: whose operation it is; empty for the book without a name.
     :param operation: the JSON form of an `include.claim.Assignment`.
     :param last: whether no task comes after this one.
     """
@@ -72,8 +73,9 @@ class LegOperator(BaseOperator):
     operator_extra_links = (TransactionLink(),)
     ui_color = "#e8f0fb"
 
-    def __init__(self, *, operation: Mapping[str, str], last: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *, book: str, operation: Mapping[str, str], last: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.book = book
         self.operation = operation
         self.last = last
         self.transaction_url = ""
@@ -95,11 +97,11 @@ class LegOperator(BaseOperator):
         return self._push(context)
 
     def _push(self, context: Context) -> dict[str, Any]:
-        settings = load_settings()
+        settings = load_settings(book=self.book)
         with open_ledger(settings) as ledger:
             due = self._due(ledger)
             if not due:  # without opening a venue, which costs more than everything else here
-                progress.show(ledger, [self.operation["asset"]])
+                progress.show(settings.names, ledger, [self.operation["asset"]])
                 return self._result(ledger, settings)
         with open_book(settings) as book:
             owner = self._owner(context)
@@ -119,22 +121,23 @@ class LegOperator(BaseOperator):
         from include.check import Switch
         from include.legs.leg import Done, Wait
 
+        names = book.settings.names
         patience = _Patience(book, leg, self.operation["operation_id"])
         while True:
-            if read_switch() is Switch.HALT:
+            if read_switch(names) is Switch.HALT:
                 self._defer_until_resumed(book)
             outcome = self._step(book, leg, owner)
-            progress.show(book.ledger, [self.operation["asset"]])
+            progress.show(names, book.ledger, [self.operation["asset"]])
             if isinstance(outcome, Done):
-                sent.leg_done(book.ledger, self.operation["operation_id"], leg)
+                sent.leg_done(names, book.ledger, self.operation["operation_id"], leg)
                 return
             if not isinstance(outcome, Wait):
-                sent.closed(self._kind, outcome.status.value)
+                sent.closed(names, self._kind, outcome.status.value)
                 raise self._closed(outcome)
             if self._is_news(outcome):
                 patience.renew(outcome)
             if not patience.spend_on(outcome):
-                sent.deferred(self._kind, leg.value)
+                sent.deferred(names, self._kind, leg.value)
                 self._defer(book, outcome, patience.likely_end)
 
     def _step(self, book: Book, leg: Leg, owner: str) -> Outcome:
@@ -169,6 +172,7 @@ class LegOperator(BaseOperator):
             wake_at = min(wake_at, likely_end - WAKE_EARLY)
         self.defer(
             trigger=ConditionTrigger(
+                book=self.book,
                 condition=wait.condition.to_dict(),
                 every=wait.every.total_seconds(),
                 wake_at=wake_at.isoformat(),
@@ -178,9 +182,12 @@ class LegOperator(BaseOperator):
         )
 
     def _defer_until_resumed(self, book: Book) -> None:
-        self.log.info("%s waits for the switch %s to leave halt", self.operation["label"], SWITCH)
+        self.log.info(
+            "%s waits for the switch %s to leave halt", self.operation["label"], book.settings.names.switch
+        )
         self.defer(
             trigger=SwitchTrigger(
+                book=self.book,
                 every=HALT_POLL.total_seconds(),
                 wake_at=(book.venues.now() + LONGEST_SLEEP).isoformat(),
                 operation_id=self.operation["operation_id"],

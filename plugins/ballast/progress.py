@@ -1,4 +1,4 @@
-"""The work in progress as Airflow Variables: one for each claimed asset.
+"""The work in progress as Airflow Variables: one for each claimed asset of a book.
 
 They are a view of the ledger for people. Nothing reads them to decide anything; what somebody changes in them
 is put right by the next check.
@@ -20,30 +20,31 @@ if TYPE_CHECKING:
 
     from include.ledger.ledger import Ledger
     from include.ledger.records import Operation
+    from include.settings.names import Names
 
 log = logging.getLogger(__name__)
 
-PREFIX: Final = "rebalancing_in_progress_"
 DESCRIPTION: Final = "What Ballast moves right now. Only shown: a change here changes nothing and is undone."
 
 
-def show(ledger: Ledger, assets: Iterable[str]) -> None:
-    """Make the Variables of these assets say what the ledger says. Money does not wait for this to work."""
+def show(names: Names, ledger: Ledger, assets: Iterable[str]) -> None:
+    """Make the Variables of these assets say what the book's ledger says. Money does not wait for this."""
     opened = {operation.asset: operation for operation in ledger.operations(only_open=True)}
     try:
         for asset in assets:
             operation = opened.get(asset)
-            _write(PREFIX + asset, None if operation is None else _text(ledger, operation))
+            _write(names.in_progress(asset), None if operation is None else _text(ledger, operation))
     except AirflowRuntimeError as error:
         log.warning("the work in progress is not shown: %s", error)
 
 
-def restore(ledger: Ledger) -> None:
-    """Make all Variables say what the ledger says, and log each one that did not."""
+def restore(names: Names, ledger: Ledger) -> None:
+    """Make all Variables of a book say what its ledger says, and log each one that did not."""
     wanted = {
-        PREFIX + operation.asset: _text(ledger, operation) for operation in ledger.operations(only_open=True)
+        names.in_progress(operation.asset): _text(ledger, operation)
+        for operation in ledger.operations(only_open=True)
     }
-    for key in sorted({*wanted, *Variable.keys(prefix=PREFIX)}):
+    for key in sorted({*wanted, *Variable.keys(prefix=names.in_progress_prefix)}):
         if _write(key, wanted.get(key)):
             log.warning("the Airflow Variable %s is made to say again what the ledger says", key)
 

@@ -19,30 +19,31 @@ if TYPE_CHECKING:
     from include.check import Checked
     from include.domain.operation import Leg
     from include.ledger.ledger import Ledger
+    from include.settings.names import Names
 
 log = logging.getLogger(__name__)
 
 _SWITCHES: Final = ("statsd_on", "statsd_datadog_enabled", "otel_on")
 
 
-def check(checked: Checked, took: timedelta) -> None:
+def check(names: Names, checked: Checked, took: timedelta) -> None:
     """Tell of a check and what it decided."""
     if not is_on():
         return
     mode = checked.mode.value
-    timing("ballast.check.duration", took, mode=mode)
+    timing("ballast.check.duration", took, book=names.label, mode=mode)
     reasons = [decision.reason.value for decision in checked.decisions]
     for reason in sorted(set(reasons)):
-        count("ballast.decision", reasons.count(reason), reason=reason, mode=mode)
+        count("ballast.decision", reasons.count(reason), book=names.label, reason=reason, mode=mode)
 
 
-def assigned(kind: str, number: int) -> None:
+def assigned(names: Names, kind: str, number: int) -> None:
     """Tell of the operations that a claim has handed out."""
     if number:
-        count("ballast.operation.assigned", number, kind=kind)
+        count("ballast.operation.assigned", number, book=names.label, kind=kind)
 
 
-def leg_done(ledger: Ledger, operation_id: str, leg: Leg) -> None:
+def leg_done(names: Names, ledger: Ledger, operation_id: str, leg: Leg) -> None:
     """Tell of a leg whose end a task has seen, and of the end of its operation."""
     if not is_on():
         return
@@ -50,24 +51,26 @@ def leg_done(ledger: Ledger, operation_id: str, leg: Leg) -> None:
     state = next((one for one in ledger.legs(operation_id) if one.name is leg), None)
     if state is not None and state.started_at is not None and state.done_at is not None:
         took = state.done_at - state.started_at
-        timing("ballast.leg.duration", took, kind=operation.kind.value, leg=leg.value)
+        tags = {"book": names.label, "kind": operation.kind.value, "leg": leg.value}
+        timing("ballast.leg.duration", took, **tags)
     if not operation.status.is_open:
-        closed(operation.kind.value, operation.status.value)
+        closed(names, operation.kind.value, operation.status.value)
 
 
-def closed(kind: str, status: str) -> None:
+def closed(names: Names, kind: str, status: str) -> None:
     """Tell of an operation whose end a task has seen."""
-    count("ballast.operation.closed", 1, kind=kind, status=status)
+    count("ballast.operation.closed", 1, book=names.label, kind=kind, status=status)
 
 
-def deferred(kind: str, leg: str) -> None:
+def deferred(names: Names, kind: str, leg: str) -> None:
     """Tell that a leg waits without a worker."""
-    count("ballast.leg.wait", 1, kind=kind, leg=leg)
+    count("ballast.leg.wait", 1, book=names.label, kind=kind, leg=leg)
 
 
-def told(notifier: str, number: int, *, taken: bool) -> None:
+def told(names: Names, notifier: str, number: int, *, taken: bool) -> None:
     """Tell of messages that a notifier took or did not."""
-    count("ballast.alert.told", number, notifier=notifier, outcome="taken" if taken else "failed")
+    outcome = "taken" if taken else "failed"
+    count("ballast.alert.told", number, book=names.label, notifier=notifier, outcome=outcome)
 
 
 def count(name: str, number: int, **tags: str) -> None:

@@ -9,12 +9,12 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import get_current_context
+from airflow.sdk import Param, get_current_context
 from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError, AirflowSkipException
 
 from ballast import by_hand, progress, replays, sent
 from ballast.hooks import missing_for_observing, open_ledger, open_venues
-from ballast.switch import SWITCH, read_hold, read_switch, trip
+from ballast.switch import read_hold, read_switch, trip
 from include.domain.operation import OperationKind
 from include.settings import load_settings
 
@@ -25,28 +25,44 @@ if TYPE_CHECKING:
 
     from include.check import Checked
     from include.ledger.ledger import Ledger
-    from include.settings import Settings
+    from include.settings import Names, Settings
 
 log = logging.getLogger(__name__)
 
 NOT_FOUND = 404
 
 
-def check() -> dict[str, Any]:
-    """Look at both venues, decide about every asset, record both, and return a summary.
+def params(settings: Settings) -> dict[str, Param]:
+    """Return the fields of the form that every run of a schedule leaves as they are."""
+    return {
+        "dry_run": Param(False, type="boolean", description="Decide everything and move nothing."),
+        "assets": Param(
+            [],
+            type="array",
+            items={"type": "string", "enum": [*settings.symbols]},
+            examples=[*settings.symbols],
+            description="The only assets that this run may move. Empty: all.",
+        ),
+    }
+
+
+def check(book: str) -> dict[str, Any]:
+    """Look at both venues of a book, decide about every asset, record both, and return a summary.
 
     In a run of a backfill, decide again on what was recorded at its time; nothing is read and nothing moves.
+
+    :param book: its name; empty for the one without a name.
     """
-    context, settings = get_current_context(), load_settings()
+    context, settings = get_current_context(), load_settings(book=book)
     began = time.monotonic()
     with open_ledger(settings) as ledger:
         look = _replay if _is_backfill(context) else _look
         checked = look(settings, ledger, context)
         kinds = {operation.kind.value for operation in ledger.open_operations()}
-    sent.check(checked, timedelta(seconds=time.monotonic() - began))
+    sent.check(settings.names, checked, timedelta(seconds=time.monotonic() - began))
     for decision in checked.decisions:
         log.info("%s: %s - %s", decision.asset, decision.reason.value, decision.detail)
-    _trip(checked)
+    _trip(settings.names, checked)
     by_hand.require_done(checked)
     kinds |= {decision.operation.kind.value for decision in checked.decisions if decision.operation}
     return {
@@ -57,11 +73,12 @@ def check() -> dict[str, Any]:
     }
 
 
-def claim(kind: str, checked: Mapping[str, Any]) -> list[dict[str, str]]:
+def claim(book: str, kind: str, checked: Mapping[str, Any]) -> list[dict[str, str]]:
     """Open what the check planned of one kind, adopt what dead runs left open, and return both to push.
 
     Nothing heavy is loaded where there is nothing of this kind.
 
+    :param book: whose operations; empty for the book without a name.
     :param kind: the value of an `OperationKind`.
     :param checked: what `check` returned.
     """
@@ -77,7 +94,8 @@ def claim(kind: str, checked: Mapping[str, Any]) -> list[dict[str, str]]:
     if mode in (CheckMode.DRY_RUN, CheckMode.REPLAY):
         log.info("nothing is claimed: this is a %s", mode.value.replace("_", " "))
         return []
-    context, settings = get_current_context(), load_settings()
+    context, settings = get_current_context(), load_settings(book=book)
+    names = settings.names
     with open_ledger(settings) as ledger:
         assignments = claim_operations(
             ledger,
@@ -85,13 +103,13 @@ def claim(kind: str, checked: Mapping[str, Any]) -> list[dict[str, str]]:
             OperationKind(kind),
             check_id=checked["check"],
             run_id=str(context["run_id"]),
-            switch=read_switch(),
-            hold=read_hold(),
+            switch=read_switch(names),
+            hold=read_hold(names),
             is_running=lambda run_id: is_running(context, run_id),
             now=utc_now(),
         )
-        progress.show(ledger, [assignment.asset for assignment in assignments])
-    sent.assigned(kind, len(assignments))
+        progress.show(names, ledger, [assignment.asset for assignment in assignments])
+    sent.assigned(names, kind, len(assignments))
     most = conf.getint("core", "max_map_length")
     if len(assignments) > most:
         # Airflow would fail the task. The rest is adopted by another run, once this one is over.
@@ -141,15 +159,15 @@ def _look(settings: Settings, ledger: Ledger, context: Context) -> Checked:
         selected=frozenset(params["assets"]) or None,
         asked=asked,
     )
-    hold = read_hold()
+    hold = read_hold(settings.names)
     if unknown := hold.assets.difference(settings.symbols):
         log.warning("held, but not among the assets of the settings: %s", ", ".join(sorted(unknown)))
     with open_venues(settings) as venues:
-        progress.restore(ledger)
-        return look(venues, ledger, run, read_switch(), hold=hold)
+        progress.restore(settings.names, ledger)
+        return look(venues, ledger, run, read_switch(settings.names), hold=hold)
 
 
-def _trip(checked: Checked) -> None:
+def _trip(names: Names, checked: Checked) -> None:
     """Turn the switch to drain if a day's limit is reached in a run that may move money, and say which.
 
     It is not reached because a person asks for more than is left of it.
@@ -165,11 +183,11 @@ def _trip(checked: Checked) -> None:
     for decision in reached:
         log.error(
             "a daily maximum is reached, so %s is turned to drain. %s: %s",
-            SWITCH,
+            names.switch,
             decision.asset,
             decision.detail,
         )
-    trip()
+    trip(names)
 
 
 def _replay(settings: Settings, ledger: Ledger, context: Context) -> Checked:

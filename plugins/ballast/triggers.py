@@ -1,6 +1,7 @@
 """What a waiting leg leaves in the triggerer. It only looks: the leg that it wakes looks again for itself.
 
-However many legs wait in a triggerer, each venue is looked at once for all of them (`include.watch`).
+However many legs of a book wait in a triggerer, each venue is looked at once for all of them
+(`include.watch`). No look is shared by two books, which have other keys, wallets and switches.
 """
 
 # ruff: noqa: PLC0415 - what is heavy is imported where it is used: every task's process reads this file
@@ -12,6 +13,7 @@ import threading
 from abc import abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
@@ -19,7 +21,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from ballast.hooks import connect
 from ballast.switch import read_switch
-from include.settings import load_settings
+from include.settings import Names, load_settings
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -36,9 +38,10 @@ LONGEST_NAP: Final = 60.0
 
 # Not Airflow's own threads: a venue that is slow to answer must not hold up the triggerer.
 _threads = ThreadPoolExecutor(max_workers=12, thread_name_prefix="ballast-look")
-_hubs: WeakKeyDictionary[AbstractEventLoop, Hub] = WeakKeyDictionary()
+_hubs: WeakKeyDictionary[AbstractEventLoop, dict[str, Hub]] = WeakKeyDictionary()
 _lock = threading.Lock()
-_venues: Venues | None = None
+_venues: dict[str, Venues] = {}
+"""By book."""
 
 
 class _WaitingTrigger(BaseTrigger):
@@ -49,10 +52,12 @@ class _WaitingTrigger(BaseTrigger):
     :param every: seconds between two looks that are enough.
     :param wake_at: ISO 8601 with a zone: when to fire in any case.
     :param operation_id: whose leg waits, for the log.
+    :param book: of which book; one that says nothing was deferred before there were others than the nameless.
     """
 
-    def __init__(self, *, every: float, wake_at: str, operation_id: str) -> None:
+    def __init__(self, *, every: float, wake_at: str, operation_id: str, book: str = "") -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's base class is not typed
+        self.book = book
         self.every = every
         self.wake_at = wake_at
         self.operation_id = operation_id
@@ -60,6 +65,7 @@ class _WaitingTrigger(BaseTrigger):
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what is needed to make this trigger again elsewhere. It holds no secret."""
         arguments = {"every": self.every, "wake_at": self.wake_at, "operation_id": self.operation_id}
+        arguments |= book_argument(self.book)
         return f"{type(self).__module__}.{type(self).__qualname__}", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -103,8 +109,10 @@ class ConditionTrigger(_WaitingTrigger):
     :param condition: the JSON form of an `include.legs.conditions.Condition`.
     """
 
-    def __init__(self, *, condition: dict[str, Any], every: float, wake_at: str, operation_id: str) -> None:
-        super().__init__(every=every, wake_at=wake_at, operation_id=operation_id)
+    def __init__(
+        self, *, condition: dict[str, Any], every: float, wake_at: str, operation_id: str, book: str = ""
+    ) -> None:
+        super().__init__(every=every, wake_at=wake_at, operation_id=operation_id, book=book)
         self.condition = condition
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -118,14 +126,14 @@ class ConditionTrigger(_WaitingTrigger):
             await loop.create_future()  # nothing has to be looked at: the moment comes by itself
         # In a thread, as the first to come imports what is heavy.
         condition, key, source = await loop.run_in_executor(_threads, self._prepare)
-        await shared_hub().until(condition, key=key, source=source, every=self.every)
+        await shared_hub(self.book).until(condition, key=key, source=source, every=self.every)
 
     def _prepare(self) -> tuple[Condition, Hashable, Callable[[], Source]]:
         from include.legs.conditions import Condition
         from include.watch.sources import source_of
 
         condition = Condition.from_dict(self.condition)
-        return condition, *source_of(condition, shared_venues)
+        return condition, *source_of(condition, partial(shared_venues, self.book))
 
     def _moment(self) -> datetime:
         return min(super()._moment(), self._awaited_moment or datetime.max.replace(tzinfo=UTC))
@@ -142,52 +150,62 @@ class SwitchTrigger(_WaitingTrigger):
     """Waits until the switch is no longer at halt."""
 
     async def _until(self) -> None:
-        await shared_hub().until("leaves halt", key="switch", source=_Switch, every=self.every)
+        source = partial(_Switch, Names(self.book))
+        await shared_hub(self.book).until("leaves halt", key="switch", source=source, every=self.every)
 
 
 class _Switch:
-    """The switch, which all who wait for it read together."""
+    """The switch of a book, which all who wait for it read together."""
 
-    name = "the switch"
     at_least_every: float | None = None
+
+    def __init__(self, names: Names) -> None:
+        self.name = f"the switch {names.switch}"
+        self._names = names
 
     def look(self, waiting: Collection[Any]) -> Collection[Any]:
         """Read it: nobody waits for it any longer, or all still do."""
         from include.check import Switch
 
-        return () if read_switch() is Switch.HALT else waiting
+        return () if read_switch(self._names) is Switch.HALT else waiting
 
 
-def shared_hub() -> Hub:
-    """Return the one place in this event loop where all waits meet."""
+def book_argument(book: str) -> dict[str, str]:
+    """Return what a trigger says of its book: nothing of the nameless one, as before there were others."""
+    return {"book": book} if book else {}
+
+
+def shared_hub(book: str) -> Hub:
+    """Return the one place in this event loop where all waits of a book meet."""
     from include.watch.poll import Hub
 
-    loop = asyncio.get_running_loop()
-    if loop not in _hubs:
-        _hubs[loop] = Hub(_threads, refused=forget_venues, idle=close_venues)
-    return _hubs[loop]
+    hubs = _hubs.setdefault(asyncio.get_running_loop(), {})
+    if book not in hubs:
+        refused, idle = partial(forget_venues, book), partial(close_venues, book)
+        hubs[book] = Hub(_threads, refused=refused, idle=idle)
+    return hubs[book]
 
 
-def shared_venues() -> Venues:
-    """Return this process's clients, opened on first use. They have no key and can move nothing."""
-    global _venues  # noqa: PLW0603 - one set of connections for a triggerer, however many legs wait in it
+def shared_venues(book: str) -> Venues:
+    """Return this process's clients of a book, opened on first use. They have no key and can move nothing.
+
+    There is one set of connections for a book, however many legs wait in a triggerer.
+    """
     with _lock:
-        if _venues is None:
-            _venues = connect(load_settings())
-        return _venues
+        if book not in _venues:
+            _venues[book] = connect(load_settings(book=book))
+        return _venues[book]
 
 
-def forget_venues() -> None:
-    """Make the next look open its clients anew. Looks under way keep theirs."""
-    global _venues  # noqa: PLW0603 - as above
+def forget_venues(book: str) -> None:
+    """Make the next look of a book open its clients anew. Looks under way keep theirs."""
     with _lock:
-        _venues = None
+        _venues.pop(book, None)
 
 
-def close_venues() -> None:
-    """Give the connections back, since nobody waits for anything."""
-    global _venues
+def close_venues(book: str) -> None:
+    """Give the connections of a book back, since nobody waits for anything in it."""
     with _lock:
-        venues, _venues = _venues, None
+        venues = _venues.pop(book, None)
     if venues is not None:
         venues.close()

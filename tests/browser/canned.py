@@ -169,10 +169,25 @@ ASSETS = [
 ]  # fmt: skip
 
 
+def books(names: list[str], current: str) -> list[Json]:
+    """Make the list of books as one of them answers it; the one without a name is the empty one."""
+
+    def href(name: str) -> str:
+        below = f"books/{name}/" if name else ""
+        return "./" if name == current else f"../../{below}" if current else below
+
+    return [
+        {"name": name, "label": name or "default", "href": href(name), "current": name == current}
+        for name in names
+    ]
+
+
 def overview(**changes: Any) -> Json:
     """Make an overview of a busy book, with some keys replaced."""
     return {
         "as_of": NOW.isoformat(),
+        "book": "",
+        "dag": "rebalancing",
         "switch": "run",
         "enabled": True,
         "paused": False,

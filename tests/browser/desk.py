@@ -33,24 +33,31 @@ class Desk:
     """What the server answers, which a test may change while it runs, and what it was asked.
 
     :ivar overview: the answer to `GET overview`.
+    :ivar books: which books one may look at; the one without a name is the empty one.
+    :ivar wrong: what is wrong with the settings of a book, by its name.
     :ivar down: whether every call of the API is answered with 502.
     :ivar refuse: status and text that the next acts are refused with.
-    :ivar acts: path and body of every POST that was let in.
+    :ivar acts: path and body of every POST that was let in; the path of a book with a name has that too.
     """
 
     def __init__(self) -> None:
         self.overview = canned.overview()
+        self.books = [""]
+        self.wrong: dict[str, str] = {}
         self.down = False
         self.refuse: tuple[int, str] | None = None
         self.acts: list[tuple[str, Any]] = []
         self.looks = 0
 
-    def read(self, path: str, query: dict[str, str]) -> Any:
+    def read(self, path: str, query: dict[str, str], book: str) -> Any:
         """Answer a GET under `api/`; raise LookupError for what is not there."""
         match path.split("/"):
             case ["overview"]:
                 self.looks += 1
-                return self.overview
+                named = {"book": book, "dag": f"rebalancing_{book}"} if book else {}
+                return self.overview | named
+            case ["books"]:
+                return canned.books(self.books, book)
             case ["history"]:
                 return canned.history(query["asset"], int(query["hours"]))
             case ["operations"]:
@@ -91,13 +98,15 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        path = parts.path.removeprefix("/ballast/")
+        path, book = parts.path.removeprefix("/ballast/"), ""
+        if path.startswith("books/"):
+            _, book, path = path.split("/", 2)
         if parts.path.startswith("/frame/"):
             self._send(200, "text/html", FRAME.format(theme=Path(parts.path).name).encode())
         elif path == parts.path:
             self._send(404, "text/plain", b"elsewhere in Airflow")
         elif path.startswith("api/"):
-            self._api(path.removeprefix("api/"), query)
+            self._api(path.removeprefix("api/"), query, book)
         else:
             self._file(path.removeprefix("static/") or "index.html")
 
@@ -108,15 +117,18 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.desk.refuse:
             self._json(self.desk.refuse[0], {"detail": self.desk.refuse[1]})
         else:
-            self.desk.acts.append((unquote(self.path.removeprefix("/ballast/api/")), body))
+            self.desk.acts.append((unquote(self.path.removeprefix("/ballast/").removeprefix("api/")), body))
             self._json(200, {"run_id": "manual__1", "state": "queued", "paused": False, **BEGUN})
 
-    def _api(self, path: str, query: dict[str, str]) -> None:
+    def _api(self, path: str, query: dict[str, str], book: str) -> None:
         if self.desk.down:
             self._send(502, "text/html", b"<h1>Bad gateway</h1>")
             return
+        if book in self.desk.wrong and path != "books":
+            self._json(503, {"detail": self.desk.wrong[book]})
+            return
         try:
-            self._json(200, self.desk.read(path, query))
+            self._json(200, self.desk.read(path, query, book))
         except LookupError:
             self._json(404, {"detail": "there is no such thing"})
 

@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk.definitions.context import (
+    _AIRFLOW_PARSING_CONTEXT_DAG_ID,
+    _AIRFLOW_PARSING_CONTEXT_TASK_ID,
+)
 from airflow.serialization.serialized_objects import DagSerialization
 
 from ballast.operators import LegOperator
@@ -294,6 +298,21 @@ def test_params__ask_for_one_operation_of_known_kinds_and_assets(dag: Any) -> No
     for name, wrong in (("kind", "burn"), ("asset", "MSFT"), ("amount", 12.5), ("reason", 1)):
         with pytest.raises(Exception, match=str(wrong)):
             dag.params.get_param(name).resolve(wrong)
+
+
+@pytest.mark.parametrize(
+    ("task_id", "has_form"), [("check", True), ("claim_mint", False), ("mint.mint", False)]
+)
+def test_params__in_the_process_of_a_task__are_there_for_the_one_that_reads_them(
+    dag: Any, monkeypatch: pytest.MonkeyPatch, task_id: str, has_form: bool
+) -> None:
+    monkeypatch.setenv(_AIRFLOW_PARSING_CONTEXT_DAG_ID, "rebalancing")
+    monkeypatch.setenv(_AIRFLOW_PARSING_CONTEXT_TASK_ID, task_id)
+
+    read = dag_with(**SETTINGS)
+
+    assert set(read.params) == (set(dag.params) if has_form else set())
+    assert read.task_ids == dag.task_ids
 
 
 def test_doc__tells_how_to_try_how_to_stop_and_what_a_pause_does(dag: Any) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 
-from ballast.doctor import POOLS
+from ballast.doctor import pools_of
+from include.settings import Names
 from tests.dags.test_rebalancing import dag_with, environment
 from tests.support.airflow_home import ROOT
 
@@ -64,4 +65,4 @@ def test_reading__with_wrong_settings__still_gives_the_dag_and_loads_nothing_hea
 
 def test_pools__that_the_doctor_looks_for__are_those_of_the_rebalancing_dag() -> None:
     used = {task.pool for task in dag_with().tasks}
-    assert used - {"default_pool"} == set(POOLS)
+    assert used - {"default_pool"} == set(pools_of(Names()))

@@ -72,4 +72,4 @@ def test_metrics__with_the_token__are_read_over_http(airflow: LocalAirflow) -> N
     headers = {"Authorization": f"Bearer {TOKEN}"}
     answer = httpx.get(url, headers=headers, timeout=60)
     assert answer.status_code == 200
-    assert 'ballast_alerts{kind="held_wholly",severity="warning"} 0.0' in answer.text
+    assert 'ballast_alerts{book="default",kind="held_wholly",severity="warning"} 0.0' in answer.text

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 MANAGER = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
-ROLES = {"vera": "Viewer", "udo": "User", "olga": "Op", "ada": "Admin", "nemo": "Public"}
+ROLES = {"vera": "Viewer", "udo": "User", "olga": "Op", "ada": "Admin", "nemo": "Public", "anna": "Alpha"}
+OF_ALPHA = [["can_read", "DAG:rebalancing_alpha"], ["can_edit", "DAG:rebalancing_alpha"]]
+"""What the role Alpha may: look and act in the book alpha."""
+BOOKS = ("", "books/alpha/")
 ACTS: dict[str, dict[str, object]] = {
     "switch": {"to": "halt"},
     "hold": {"asset": "USDC", "hold": True},
@@ -36,6 +39,9 @@ ENROL = """
 import json, sys
 from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
 with get_application_builder() as builder:
+    alpha = builder.sm.add_role("Alpha")
+    for action, resource in json.loads(sys.argv[2]):
+        builder.sm.add_permission_to_role(alpha, builder.sm.create_permission(action, resource))
     for name, role in json.loads(sys.argv[1]).items():
         found = builder.sm.find_role(role)
         assert builder.sm.add_user(name, name, "Test", f"{name}@ballast.test", found, password="of " + name)
@@ -44,17 +50,25 @@ with get_application_builder() as builder:
 
 @pytest.fixture(scope="module")
 def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
-    """An API server with five people in FAB's database, one of each role."""
+    """An API server with two books, and people in FAB's database, one of each role."""
     home = tmp_path_factory.mktemp("fab")
-    ledger = home / "ledger.db"
-    Ledger.open(f"sqlite:///{ledger}").close()
-    connection = json.dumps({"conn_type": "sqlite", "host": str(ledger)})
-    extra = {"AIRFLOW__CORE__AUTH_MANAGER": MANAGER, "AIRFLOW_CONN_REBALANCING_LEDGER": connection}
+    (home / "books").mkdir()
+    (home / "books" / "alpha.toml").write_text("", encoding="utf-8")
+    extra = {
+        "AIRFLOW__CORE__AUTH_MANAGER": MANAGER,
+        "BALLAST_BOOKS": str(home / "books"),
+        "BALLAST_PROFILE": "mainnet",  # something is set for the book without a name, so it is there
+    }
+    for name in ("rebalancing_ledger", "rebalancing_ledger_alpha"):
+        ledger = home / f"{name}.db"
+        Ledger.open(f"sqlite:///{ledger}").close()
+        connection = json.dumps({"conn_type": "sqlite", "host": str(ledger)})
+        extra[f"AIRFLOW_CONN_{name.upper()}"] = connection
     started = LocalAirflow(home / "airflow", extra=extra)
     try:
         started.prepare()
         subprocess.run(
-            [sys.executable, "-c", ENROL, json.dumps(ROLES)],
+            [sys.executable, "-c", ENROL, json.dumps(ROLES), json.dumps(OF_ALPHA)],
             cwd=ROOT,
             env=os.environ | started.environment,
             check=True,
@@ -78,14 +92,18 @@ def client(airflow: LocalAirflow, name: str | None = None) -> httpx.Client:
     return httpx.Client(base_url=airflow.url, timeout=30, trust_env=False, headers=headers, cookies=cookies)
 
 
-def routes(airflow: LocalAirflow) -> set[tuple[str, str]]:
-    """Return method and path of everything that the description of the API has, its parameters filled in."""
-    with client(airflow, "ada") as ada:
-        described = ada.get("/ballast/api/openapi.json").raise_for_status().json()["paths"]
+def routes(airflow: LocalAirflow, *books: str) -> set[tuple[str, str]]:
+    """Return method and path of everything that the description of the API has, its parameters filled in.
+
+    :param books: where below `/ballast/` the books are; left out, that of the book without a name.
+    """
     found = set()
-    for path, methods in described.items():
-        filled = re.sub(r"{\w+}", "x", path.replace("{verb}", "resume"))
-        found |= {(method.upper(), f"/ballast{filled}") for method in methods}
+    for book in books or BOOKS[:1]:
+        with client(airflow, "ada") as ada:
+            described = ada.get(f"/ballast/{book}api/openapi.json").raise_for_status().json()["paths"]
+        for path, methods in described.items():
+            filled = re.sub(r"{\w+}", "x", path.replace("{verb}", "resume")).removeprefix("/")
+            found |= {(method.upper(), f"/ballast/{book}{filled}") for method in methods}
     return found
 
 
@@ -106,14 +124,33 @@ def test_every_route__nobody_is_logged_in__is_refused(airflow: LocalAirflow) -> 
     asked = routes(airflow) | {("GET", f"/ballast/{path}") for path in ("static/main.js", "api/openapi.json")}
     assert {path for _, path in asked} >= {f"/ballast/api/{path}" for path in ("overview", "switch", "hold")}
     with client(airflow) as nobody:
-        for method, path in asked:
+        for method, path in asked | routes(airflow, *BOOKS):
             assert nobody.request(method, path, json={}).status_code == 401, (method, path)
 
 
 def test_every_route__somebody_without_a_right__is_forbidden(airflow: LocalAirflow) -> None:
     with client(airflow, "nemo") as nemo:
-        for method, path in routes(airflow):
+        for method, path in routes(airflow, *BOOKS):
             assert nemo.request(method, path, json={}).status_code == 403, (method, path)
+
+
+def test_every_route__somebody_with_a_right_to_one_book__is_forbidden_in_the_other(
+    airflow: LocalAirflow,
+) -> None:
+    with client(airflow, "anna") as anna:
+        for method, path in routes(airflow):
+            assert anna.request(method, path, json={}).status_code == 403, (method, path)
+        for path in ("", "static/main.js", "api/openapi.json", "runbook"):
+            assert anna.get(f"/ballast/{path}").status_code == 403, path
+            assert anna.get(f"/ballast/books/alpha/{path}").status_code == 200, path
+        found = anna.get("/ballast/books/alpha/api/overview").raise_for_status().json()
+        # FAB has one right for all Variables, which the role lacks.
+        assert (found["book"], found["may_act"], found["may_steer"]) == ("alpha", True, False)
+        books = anna.get("/ballast/books/alpha/api/books").raise_for_status().json()
+        assert [one["name"] for one in books] == ["alpha"]
+    with client(airflow, "vera") as vera:
+        books = vera.get("/ballast/api/books").raise_for_status().json()
+        assert [one["name"] for one in books] == ["", "alpha"]
 
 
 def test_viewer__reads_everything__and_cannot_act(airflow: LocalAirflow) -> None:

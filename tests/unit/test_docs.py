@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from include.settings import Settings, variable
-from include.settings.loading import FILE_VARIABLE
+from include.settings.sources import BOOKS_VARIABLE, FILE_VARIABLE
 from scripts.astro_settings import ROOT
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ _LINK: Final = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING: Final = re.compile(r"^#+ +(.+)$", re.MULTILINE)
 _MAKE: Final = re.compile(r"\bmake +([a-z][a-z-]*)")
 _VARIABLE: Final = re.compile(r"\bBALLAST_[A-Z0-9_]+")
+_OF_A_BOOK: Final = re.compile(r"\bBALLAST__(?:[A-Z][A-Z0-9]*__)?")
 _TEST: Final = re.compile(r"\btest_\w+__\w+")
 _FOLDERS: Final = "include|plugins|dags|scripts|tests|docs|config|providers"
 _PATH: Final = re.compile(rf"(?<![\w./-])(?:{_FOLDERS})/[\w./-]*\w")
@@ -68,7 +69,8 @@ def unknown_targets(text: str, known: set[str]) -> set[str]:
 
 def unknown_variables(text: str) -> set[str]:
     """Return the environment variables of Ballast that a page mentions and that set nothing."""
-    return set(_VARIABLE.findall(text)) - {FILE_VARIABLE, *map(variable, Settings.model_fields)}
+    known = {FILE_VARIABLE, BOOKS_VARIABLE, *map(variable, Settings.model_fields)}
+    return set(_VARIABLE.findall(_OF_A_BOOK.sub("BALLAST_", text))) - known
 
 
 def missing_paths(text: str) -> set[str]:

@@ -22,7 +22,7 @@ from include.domain.decision import Reason
 from include.domain.operation import Leg, OperationKind
 from include.ledger.records import ANSWERS, EffectStatus, Verb
 from include.legs.withdraw import REQUEST as WITHDRAWAL_REQUEST
-from include.settings import AssetSettings, Settings
+from include.settings import AssetSettings, Names, Settings
 from scripts.astro_settings import DEFAULT_FILE, ROOT
 from scripts.astro_settings import read as read_airflow_settings
 from tests.support.asked import told
@@ -221,12 +221,12 @@ def form_fields() -> tuple[str, ...]:
 
 @cache
 def dag_ids() -> set[str]:
-    """Return the ids of the DAGs."""
+    """Return the ids of the DAGs of the book without a name."""
     return {
-        str(node.value.value)
+        getattr(Names(), node.value.attr)
         for file in (ROOT / "dags").glob("*.py")
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-        if isinstance(node, ast.keyword) and node.arg == "dag_id" and isinstance(node.value, ast.Constant)
+        if isinstance(node, ast.keyword) and node.arg == "dag_id" and isinstance(node.value, ast.Attribute)
     }
 
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from include.domain.limits import DailyLimits
 from include.profiles import MAINNET, PROFILES, TESTNET, Profile
-from include.settings import Settings, SettingsError, load_settings, loading, variable
+from include.settings import Settings, SettingsError, load_settings, sources, variable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +41,7 @@ ENABLED = {
 
 @pytest.fixture(autouse=True)
 def _no_file_of_the_developer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(loading, "DEFAULT_FILE", tmp_path / "settings.toml")
+    monkeypatch.setattr(sources, "DEFAULT_FILE", tmp_path / "settings.toml")
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -160,7 +160,7 @@ class TestFile:
         assert load_settings({"BALLAST_SETTINGS_FILE": str(file)}).profile == "testnet"
 
     def test_load__default_file_present__is_read(self, tmp_path: Path) -> None:
-        loading.DEFAULT_FILE.write_text("usdc_minimum = 75", encoding="utf-8")
+        sources.DEFAULT_FILE.write_text("usdc_minimum = 75", encoding="utf-8")
         assert load_settings({}).usdc_minimum == 75
 
     def test_load__named_file_missing__is_an_error(self, tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """Who may look and who may act: Airflow's own login and roles decide, whichever auth manager it has.
 
-To look, one has to be allowed to read the DAG `rebalancing`; to act, to edit it. The switch and the hold list
-are Variables: to change one, one has to be allowed to edit that too.
+To look at a book, one has to be allowed to read its DAG; to act, to edit it. The switch and the hold list are
+Variables: to change one, one has to be allowed to edit that too. Which book it is, the request's app says, so
+that a right to one book opens nothing of another.
 """
 
 # Annotations are not put off here: FastAPI reads them when a route is made.
 
-from typing import Annotated, Any, Final
+from collections.abc import Callable
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import quote, urlsplit
 
 from airflow.api_fastapi.app import get_auth_manager
@@ -18,17 +20,39 @@ from airflow.models import DagModel
 from airflow.models.variable import Variable
 from fastapi import Depends, Header, HTTPException, Request, status
 
-from ballast.page.mount import PREFIX
-from ballast.switch import HOLD, SWITCH
-
-DAG_ID: Final = "rebalancing"
-_may_look = requires_access_dag("GET", param_dag_id=DAG_ID)
+from ballast.page.books import known
+from ballast.page.mount import HOME, PREFIX
+from include.settings.names import Names
 
 User = Annotated[BaseUser, Depends(get_user)]
 """Whoever is logged in; 401 where nobody is."""
 
-LOOK: Final = Depends(_may_look)
-ACT: Final = Depends(requires_access_dag("PUT", param_dag_id=DAG_ID))
+
+def names_of(request: Request) -> Names:
+    """Return what the DAGs and Variables of the book are called that the request is about."""
+    found: Names = request.app.state.names
+    return found
+
+
+ItsNames = Annotated[Names, Depends(names_of)]
+
+
+def _require(method: Literal["GET", "PUT"], request: Request, user: BaseUser) -> None:
+    requires_access_dag(method, param_dag_id=names_of(request).dag)(request, user)
+
+
+def look(request: Request, user: User) -> None:
+    """Let those pass who may look; 403 for the others."""
+    _require("GET", request, user)
+
+
+def act(request: Request, user: User) -> None:
+    """Let those pass who may do more than look; 403 for the others."""
+    _require("PUT", request, user)
+
+
+LOOK: Final = Depends(look)
+ACT: Final = Depends(act)
 
 
 class LoginNeeded(Exception):
@@ -46,23 +70,32 @@ async def visitor(request: Request) -> BaseUser:
         raise LoginNeeded from None
 
 
-def is_elsewhere(dag_id: str = DAG_ID) -> bool:
-    """Tell whether the page is asked for as a tab of somebody else's DAG: Airflow shows it on each."""
-    return dag_id != DAG_ID and not dag_id.startswith(f"{DAG_ID}_")
+Visitor = Annotated[BaseUser, Depends(visitor)]
+"""Whoever is logged in; who is not is sent to the login."""
 
 
-Elsewhere = Annotated[bool, Depends(is_elsewhere)]
+def tab(names: ItsNames, dag_id: str | None = None) -> Names | None:
+    """Return which book's page is asked for; None in a tab of somebody else's DAG.
+
+    Airflow shows the page of the book without a name as a tab of every DAG.
+    """
+    if dag_id is None or names.belongs(dag_id):
+        return names
+    return next((one for one in known() if one.belongs(dag_id)), None)
 
 
-def look_at_page(request: Request, user: Annotated[BaseUser, Depends(visitor)], elsewhere: Elsewhere) -> None:
+Tab = Annotated[Names | None, Depends(tab)]
+
+
+def look_at_page(request: Request, user: Visitor, asked_for: Tab, names: ItsNames) -> None:
     """Let those pass who may look, and send those to the login who are not logged in."""
-    if not elsewhere:  # there, a few words are shown, and nothing else
-        _may_look(request, user)
+    if asked_for == names:  # else a few words are shown, or another page that looks for itself
+        _require("GET", request, user)
 
 
-def look_at_text(request: Request, user: Annotated[BaseUser, Depends(visitor)]) -> None:
+def look_at_text(request: Request, user: Visitor) -> None:
     """Let those pass who may look, of those who open a link, and send the others to the login."""
-    _may_look(request, user)
+    _require("GET", request, user)
 
 
 async def may_look(request: Request) -> None:
@@ -72,24 +105,34 @@ async def may_look(request: Request) -> None:
     except HTTPException as error:
         # Airflow says 403 of a token that is none of its own.
         raise HTTPException(status.HTTP_401_UNAUTHORIZED, "this needs a login or a token") from error
-    _may_look(request, user)
+    _require("GET", request, user)
 
 
-def may_act(user: BaseUser) -> bool:
-    """Tell whether somebody may do more than look."""
-    details = DagDetails(id=DAG_ID, team_name=DagModel.get_team_name(DAG_ID))
-    return get_auth_manager().is_authorized_dag(method="PUT", details=details, user=user)
+def may_see(user: BaseUser, names: Names) -> bool:
+    """Tell whether somebody may look at a book."""
+    return _may("GET", user, names)
 
 
-def may_steer(user: BaseUser) -> bool:
-    """Tell whether somebody may turn the switch and hold assets back."""
-    return may_act(user) and all(_may_edit(name, user) for name in (SWITCH, HOLD))
+def may_act(user: BaseUser, names: Names) -> bool:
+    """Tell whether somebody may do more with a book than look."""
+    return _may("PUT", user, names)
 
 
-def edits(name: str) -> Any:
-    """Let those pass who may edit a Variable, as an act does that ends in it."""
+def may_steer(user: BaseUser, names: Names) -> bool:
+    """Tell whether somebody may turn the switch of a book and hold its assets back."""
+    return may_act(user, names) and all(_may_edit(name, user) for name in (names.switch, names.hold))
 
-    def required(user: User) -> None:
+
+def _may(method: Literal["GET", "PUT"], user: BaseUser, names: Names) -> bool:
+    details = DagDetails(id=names.dag, team_name=DagModel.get_team_name(names.dag))
+    return get_auth_manager().is_authorized_dag(method=method, details=details, user=user)
+
+
+def edits(variable: Callable[[Names], str]) -> Any:
+    """Let those pass who may edit a Variable of the book, as an act does that ends in it."""
+
+    def required(user: User, names: ItsNames) -> None:
+        name = variable(names)
         if not _may_edit(name, user):
             detail = f"this needs the right to edit the Airflow Variable {name}"
             raise HTTPException(status.HTTP_403_FORBIDDEN, detail)
@@ -104,10 +147,10 @@ def _may_edit(name: str, user: BaseUser) -> bool:
 
 def login_url(request: Request) -> str:
     """Return Airflow's login, which leads back to the page that was asked for."""
-    page = request.scope["root_path"]
+    page, home = request.scope["root_path"], request.scope[HOME]
     query = f"?{request.url.query}" if request.url.query else ""
     asked = f"{page}/{request.url.path.removeprefix(page).removeprefix('/')}{query}"
-    return f"{page.removesuffix(PREFIX)}/api/v2/auth/login?next={quote(asked, safe='')}"
+    return f"{home.removesuffix(PREFIX)}/api/v2/auth/login?next={quote(asked, safe='')}"
 
 
 def from_page(

@@ -11,10 +11,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ballast.interventions import perform
 from ballast.page import steering
-from ballast.page.access import ACT, DAG_ID, FROM_PAGE, User, edits
-from ballast.page.answers import From
+from ballast.page.access import ACT, FROM_PAGE, ItsNames, User, edits, names_of
+from ballast.page.answers import From, source_of
 from ballast.page.own_airflow import answer_of, is_paused, own_airflow
-from ballast.switch import HOLD, SWITCH
 from include.check import Switch
 from include.domain.asked import WrongField, read_asked
 from include.domain.operation import OperationKind
@@ -111,7 +110,7 @@ class Started(Body):
 
 
 class Intervene(Body):
-    """What is needed beside the verb; the same as in the form of the DAG `rebalancing_operations`."""
+    """What is needed beside the verb; the same as in the form of the book's DAG for operations."""
 
     reason: Reason
     effect: Line = ""
@@ -120,20 +119,20 @@ class Intervene(Body):
     delivered: Line = ""
 
 
-@router.post("/switch", dependencies=[edits(SWITCH)])
-def switch(body: Turn, user: User) -> Turned:
+@router.post("/switch", dependencies=[edits(lambda names: names.switch)])
+def switch(body: Turn, names: ItsNames, user: User) -> Turned:
     """Turn the switch to run, drain or halt."""
-    was = steering.turn(body.to, steering.Person(user.get_name(), body.reason))
+    was = steering.turn(names, body.to, steering.Person(user.get_name(), body.reason))
     return Turned(switch=body.to, was=was)
 
 
-@router.post("/hold", dependencies=[edits(HOLD)])
-def hold(body: HoldBack, source: From, user: User) -> Held:
+@router.post("/hold", dependencies=[edits(lambda names: names.hold)])
+def hold(body: HoldBack, source: From, names: ItsNames, user: User) -> Held:
     """Hold an asset back from new operations, or let it go."""
     if body.hold and body.asset not in source.settings().symbols:
         raise HTTPException(404, f"{body.asset} is not among the assets of the settings")
     person = steering.Person(user.get_name(), body.reason)
-    return Held(hold=sorted(steering.hold(body.asset, person, held=body.hold).assets))
+    return Held(hold=sorted(steering.hold(names, body.asset, person, held=body.hold).assets))
 
 
 @router.post("/check")
@@ -163,18 +162,22 @@ async def _started(request: Request, conf: dict[str, Any], note: str, run_id: st
     asked: dict[str, Any] = {"logical_date": None, "conf": conf, "note": note or None}
     if run_id is not None:
         asked["dag_run_id"] = run_id
+    dag_id = names_of(request).dag
     async with own_airflow(request) as airflow:
-        answer = await airflow.post(f"/api/v2/dags/{DAG_ID}/dagRuns", json=asked)
+        answer = await airflow.post(f"/api/v2/dags/{dag_id}/dagRuns", json=asked)
         if answer.status_code == CONFLICT and run_id is not None:
             raise Refusal(f"it was started before, as the run {run_id}: look there before you start another")
         found = answer_of(answer, "Airflow did not start a run")
-        paused = await is_paused(airflow)
+        paused = await is_paused(airflow, dag_id)
     return Started(run_id=found["dag_run_id"], state=found["state"], paused=paused)
 
 
 @router.post("/operations/{operation_id}/{verb}")
-def intervene(operation_id: str, verb: Verb, body: Intervene, source: From, user: User) -> models.Operation:
+def intervene(
+    operation_id: str, verb: Verb, body: Intervene, request: Request, user: User
+) -> models.Operation:
     """Do with an open operation what a person decides, once it is checked against the world."""
+    source, names = source_of(request), names_of(request)
     settings, ledger = source.settings(), source.ledger()
     source.reader().operation(settings, operation_id)  # before any venue is opened: is there such a one?
     person = steering.Person(user.get_name(), body.reason)
@@ -187,6 +190,6 @@ def intervene(operation_id: str, verb: Verb, body: Intervene, source: From, user
             raise
         # A Connection lacks something, or leads to another chain.
         raise Refusal(f"nothing was changed, as it could not be checked: {refusal}") from refusal
-    steering.record(f"ballast_{verb}", person, operation=operation_id, asset=done.operation.asset)
-    steering.show(ledger, done.operation.asset)
+    steering.record(names, f"ballast_{verb}", person, operation=operation_id, asset=done.operation.asset)
+    steering.show(names, ledger, done.operation.asset)
     return source.reader().operation(settings, operation_id)

@@ -8,7 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 
 from ballast.page import steering
-from ballast.page.access import LOOK, User, may_act, may_steer
+from ballast.page.access import LOOK, ItsNames, User, may_act, may_see, may_steer
+from ballast.page.books import Shown, known, shown
 from ballast.page.source import Source
 from include.overview import models
 from include.overview.history import LONGEST
@@ -27,10 +28,16 @@ From = Annotated[Source, Depends(source_of)]
 
 
 @router.get("/overview")
-def overview(source: From, user: User) -> models.Overview:
+def overview(source: From, names: ItsNames, user: User) -> models.Overview:
     """Return everything at a glance."""
-    viewer = Viewer(user.get_name(), may_act(user), may_steer(user))
-    return source.reader().overview(source.settings(), steering.read(), viewer)
+    viewer = Viewer(user.get_name(), may_act(user, names), may_steer(user, names))
+    return source.reader().overview(source.settings(), steering.read(names), viewer)
+
+
+@router.get("/books")
+def books(names: ItsNames, user: User) -> list[Shown]:
+    """Return the books that one may look at, whether their settings are right or not."""
+    return [shown(one, names) for one in known() if may_see(user, one)]
 
 
 @router.get("/history")

@@ -1,4 +1,4 @@
-"""The page's app: its files, its answers and its acts."""
+"""The app of one book's page: its files, its answers and its acts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ballast.hooks import ConnectionIncomplete
 from ballast.page import acts, answers, approvals, metrics, replays, runbook
-from ballast.page.access import LOOK, Elsewhere, LoginNeeded, login_url, look_at_page
+from ballast.page.access import LOOK, ItsNames, LoginNeeded, Tab, login_url, look_at_page
+from ballast.page.books import below, led_to
 from ballast.page.mount import PREFIX, airflow_prefix
 from ballast.page.source import Source
 from include.exits.refusal import Refusal
@@ -25,6 +26,8 @@ from include.settings.loading import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from include.settings.names import Names
+
 log = logging.getLogger(__name__)
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -32,19 +35,25 @@ NO_CACHE: Final = {"cache-control": "no-cache"}
 """A browser asks each time whether its copy is still good, so that an update shows at once."""
 
 
-def create_app(source: Source | None = None) -> FastAPI:
-    """Make the app. Every route of it says what it needs; there is none without a login."""
+def create_app(names: Names, source: Source | None = None) -> FastAPI:
+    """Make the app of a book. Every route of it says what it needs; there is none without a login.
+
+    :param names: what is judged by, read and written: nothing that it does is of another book.
+    """
     app = FastAPI(
         title="Ballast",
         version="1",
         description="What the operator's page shows, and what can be done on it.",
-        servers=[{"url": f"{airflow_prefix()}{PREFIX}"}],
+        servers=[{"url": f"{airflow_prefix()}{PREFIX}/{below(names)}".rstrip("/")}],
         # FastAPI's own pages would be open to everybody.
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
     )
-    app.state.source = source or Source()
+    app.state.names = names
+    app.state.source = source or Source(names.book)
+    app.state.metrics = metrics.Answers()
+    app.state.reports = replays.Kept()
     app.include_router(answers.router, prefix="/api")
     app.include_router(approvals.router, prefix="/api")  # before the verbs, which look the same
     app.include_router(acts.router, prefix="/api")
@@ -55,9 +64,11 @@ def create_app(source: Source | None = None) -> FastAPI:
     files = StaticFiles(directory=STATIC, check_dir=False)
 
     @app.get("/", dependencies=[Depends(look_at_page)], include_in_schema=False)
-    def page(elsewhere: Elsewhere) -> FileResponse:
-        """Return the page; in the tab of somebody else's DAG, whose page it is."""
-        return FileResponse(STATIC / ("elsewhere.html" if elsewhere else "index.html"), headers=NO_CACHE)
+    def page(asked_for: Tab, names: ItsNames, request: Request) -> Response:
+        """Return the page; in the tab of another book's DAG, lead to its page; else, say whose page it is."""
+        if asked_for is not None and asked_for != names:
+            return led_to(asked_for, names, request)
+        return FileResponse(STATIC / ("index.html" if asked_for else "elsewhere.html"), headers=NO_CACHE)
 
     @app.get("/static/{path:path}", dependencies=[LOOK], include_in_schema=False)
     async def static(path: str, request: Request) -> Response:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 
 from ballast.approval import APPROVE, OPERATION, REASON, REJECT
-from ballast.page.access import ACT, DAG_ID, FROM_PAGE
+from ballast.page.access import ACT, FROM_PAGE, names_of
 from ballast.page.acts import REFUSED, Body, Reason
 from ballast.page.answers import From
 from ballast.page.own_airflow import answer_of, own_airflow
@@ -52,7 +52,7 @@ async def _answer(
     operation = source.reader().operation(source.settings(), operation_id)
     if answer not in operation.verbs:
         raise Refusal(f"there is nothing to answer: {_decided(operation)}")
-    runs = f"/api/v2/dags/{DAG_ID}/dagRuns/{quote(operation.run_id, safe='')}"
+    runs = f"/api/v2/dags/{names_of(request).dag}/dagRuns/{quote(operation.run_id, safe='')}"
     async with own_airflow(request) as airflow:
         waiting = {"response_received": "false", "limit": "100"}
         open_ones = await airflow.get(f"{runs}/hitlDetails", params=waiting)

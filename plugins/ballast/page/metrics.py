@@ -11,7 +11,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Header, Request, Response
 
 from ballast.page import steering
-from ballast.page.access import may_look
+from ballast.page.access import ItsNames, may_look
 from ballast.page.answers import From
 from ballast.page.source import Source
 from include.ledger.database import reading
@@ -19,6 +19,7 @@ from include.metrics.counts import count
 from include.metrics.samples import samples
 from include.metrics.text import CONTENT_TYPE, text
 from include.overview.reader import Viewer
+from include.settings.names import Names
 
 KEPT_FOR: Final = 5.0
 """Seconds. Several who ask at once are given the same."""
@@ -44,34 +45,32 @@ router = APIRouter(dependencies=[Depends(may_read)])
 
 
 class Answers:
-    """The answer, kept for a moment."""
+    """The answer about one book, kept for a moment."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = Lock()
-        self._kept: tuple[Source, float, bytes] | None = None
+        self._kept: tuple[float, bytes] | None = None
 
-    def of(self, source: Source) -> bytes:
-        """Return the metrics of a ledger. Of several who ask at once, one reads it."""
+    def of(self, source: Source, names: Names) -> bytes:
+        """Return the metrics of the book. Of several who ask at once, one reads its ledger."""
         with self._lock:
             now = self._clock()
-            if self._kept is None or self._kept[0] is not source or now - self._kept[1] >= KEPT_FOR:
-                self._kept = source, now, _read(source)
-            return self._kept[2]
-
-
-_answers: Final = Answers()
+            if self._kept is None or now - self._kept[0] >= KEPT_FOR:
+                self._kept = now, _read(source, names)
+            return self._kept[1]
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-def metrics(source: From) -> Response:
-    """Return the numbers of the ledger as Prometheus reads them."""
-    return Response(_answers.of(source), media_type=CONTENT_TYPE)
+def metrics(request: Request, source: From, names: ItsNames) -> Response:
+    """Return the numbers of the book's ledger as Prometheus reads them."""
+    answers: Answers = request.app.state.metrics
+    return Response(answers.of(source, names), media_type=CONTENT_TYPE)
 
 
-def _read(source: Source) -> bytes:
+def _read(source: Source, names: Names) -> bytes:
     settings, reader = source.settings(), source.reader()
-    overview = reader.overview(settings, steering.read(), Viewer("", may_act=False, may_steer=False))
+    overview = reader.overview(settings, steering.read(names), Viewer("", may_act=False, may_steer=False))
     with reading(source.ledger().engine) as session:
         counted = count(session)
-    return text(samples(overview, counted, settings.chains, overview.as_of))
+    return text(samples(overview, counted, settings.chains, overview.as_of, book=names.label))

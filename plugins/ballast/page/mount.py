@@ -21,8 +21,12 @@ if TYPE_CHECKING:
     App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PREFIX: Final = "/ballast"
+BOOKS: Final = "/books/"
+"""Below this, with its name, is the page of a book that has one."""
 AIRFLOW: Final = "ballast.airflow"
 """Under this name a request's scope has Airflow's own app."""
+HOME: Final = "ballast.home"
+"""Under this name it has the path that all books' pages are below."""
 
 CONTENT_POLICY: Final = "; ".join(
     (
@@ -75,29 +79,31 @@ def airflow_prefix() -> str:
     return urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
 
 
-def build() -> App:
-    """Make the app."""
+def build(book: str | None) -> App:
+    """Make the app of a book; None stands for where there is none."""
     from ballast.page.app import create_app
+    from ballast.page.nowhere import create_nowhere
+    from include.settings.names import Names
 
-    return create_app()
+    return create_nowhere() if book is None else create_app(Names(book))
 
 
 class Mounted:
-    """The page's app, made by the first request.
+    """Hands each request to the app of its book, which is made by the first that asks for it.
 
     Every answer gets the headers that keep other sites out of it.
     """
 
-    def __init__(self, build: Callable[[], App] = build) -> None:
+    def __init__(self, build: Callable[[str | None], App] = build) -> None:
         self._build = build
-        self._app: App | None = None
+        self._apps: dict[str | None, App] = {}
         self._lock = Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        app = self._app
-        if app is None:
-            app = await asyncio.to_thread(self._made)
+        home = scope.get("root_path", "")
+        book = _asked_for(scope["path"].removeprefix(home))
+        app = await asyncio.to_thread(self._app_of, book)
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -108,10 +114,20 @@ class Mounted:
             await send(message)
 
         # Airflow's own app is told here only: what is mounted puts itself in its place.
-        await app({**scope, AIRFLOW: scope.get("app")}, receive, send_guarded)
+        own = {AIRFLOW: scope.get("app"), HOME: home, "root_path": f"{home}{BOOKS}{book}" if book else home}
+        await app({**scope, **own}, receive, send_guarded)
 
-    def _made(self) -> App:
+    def _app_of(self, book: str) -> App:
+        """Return the app of a book. Which there are is looked up each time, as their files come and go."""
+        from include.settings import books
+
+        there = book if book in books() else None
         with self._lock:
-            if self._app is None:
-                self._app = self._build()
-            return self._app
+            if there not in self._apps:
+                self._apps[there] = self._build(there)
+            return self._apps[there]
+
+
+def _asked_for(path: str) -> str:
+    """Return the name of the book that a path is of, whether there is one or not; empty for the nameless."""
+    return path.removeprefix(BOOKS).partition("/")[0] if path.startswith(BOOKS) else ""

@@ -9,7 +9,6 @@ from typing import Any, Final
 import httpx
 from fastapi import HTTPException, Request
 
-from ballast.page.access import DAG_ID
 from ballast.page.mount import AIRFLOW
 
 PASSED_ON: Final = ("authorization", "cookie")
@@ -38,8 +37,8 @@ def answer_of(response: httpx.Response, otherwise: str) -> Any:
     return found
 
 
-async def is_paused(airflow: httpx.AsyncClient) -> bool | None:
-    """Tell whether the DAG is paused; None where Airflow does not say."""
-    dag = await airflow.get(f"/api/v2/dags/{DAG_ID}")
+async def is_paused(airflow: httpx.AsyncClient, dag_id: str) -> bool | None:
+    """Tell whether a DAG is paused; None where Airflow does not say."""
+    dag = await airflow.get(f"/api/v2/dags/{dag_id}")
     paused: bool | None = dag.json()["is_paused"] if dag.is_success else None
     return paused

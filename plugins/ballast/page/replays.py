@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, status
 from pydantic import AwareDatetime, Field
 
-from ballast.page.access import ACT, DAG_ID, FROM_PAGE, LOOK
+from ballast.page.access import ACT, FROM_PAGE, LOOK, ItsNames
 from ballast.page.acts import Body
 from ballast.page.answers import From
 from ballast.page.own_airflow import answer_of, is_paused, own_airflow
@@ -26,8 +26,8 @@ looks = APIRouter(prefix="/replays", dependencies=[LOOK])
 acts = APIRouter(dependencies=[ACT, FROM_PAGE])
 
 
-class _Kept:
-    """The reports of the ledger that is open."""
+class Kept:
+    """The reports of the ledger of one book that is open."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -41,11 +41,9 @@ class _Kept:
             return self._reports[1]
 
 
-_kept: Final = _Kept()
-
-
-def _reports(source: From) -> Reports:
-    return _kept.of(source.ledger())
+def _reports(request: Request, source: From) -> Reports:
+    kept: Kept = request.app.state.reports
+    return kept.of(source.ledger())
 
 
 AllReports = Annotated[Reports, Depends(_reports)]
@@ -96,7 +94,11 @@ def _clock() -> Callable[[], datetime]:
 
 @acts.post("/replay")
 async def begin(
-    body: Begin, source: From, request: Request, clock: Annotated[Callable[[], datetime], Depends(_clock)]
+    body: Begin,
+    source: From,
+    names: ItsNames,
+    request: Request,
+    clock: Annotated[Callable[[], datetime], Depends(_clock)],
 ) -> Begun:
     """Create a backfill of the DAG, through Airflow's own API and with the user's own login."""
     since, until = body.since.astimezone(UTC), body.until.astimezone(UTC)
@@ -115,7 +117,7 @@ async def begin(
     # A name keeps replays of other times apart that are decided by the same.
     name = given.replay_name or f"{since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M}"
     asked = {
-        "dag_id": DAG_ID,
+        "dag_id": names.dag,
         # A date has one run in Airflow: a part of a second makes dates that no other run has.
         "from_date": (since + timedelta(microseconds=now.microsecond)).isoformat(),
         "to_date": until.isoformat(),
@@ -125,7 +127,7 @@ async def begin(
     async with own_airflow(request) as airflow:
         answer = await airflow.post("/api/v2/backfills", json=asked)
         found = answer_of(answer, "Airflow did not create a backfill")
-        paused = await is_paused(airflow)
+        paused = await is_paused(airflow, names.dag)
     return Begun(backfill_id=found["id"], name=name, runs=runs, paused=paused)
 
 

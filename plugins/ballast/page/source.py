@@ -2,38 +2,41 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from ballast.hooks import LedgerHook
+from ballast.hooks import ConnectionIncomplete, LedgerHook, require_own
 from include.overview.reader import Reader
-from include.settings import load_settings
-from include.settings.loading import DEFAULT_FILE, FILE_VARIABLE
+from include.settings import books, load_settings, settings_file
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from include.ledger.ledger import Ledger
     from include.settings import Settings
 
 
 class Source:
-    """Gives the settings and the ledger, each opened anew when it is another one."""
+    """Gives the settings and the ledger of a book, each opened anew when it is another one.
 
-    def __init__(self) -> None:
+    :param book: its name; empty for the one without a name.
+    """
+
+    def __init__(self, book: str) -> None:
+        self._book = book
         self._lock = Lock()
         self._settings: tuple[object, Settings] | None = None
         self._opened: tuple[str, Ledger, Reader] | None = None
 
     def settings(self) -> Settings:
-        """Return the settings, read again when their file has changed.
+        """Return the settings, read again when the file of any book has changed: two may say the same.
 
         :raises SettingsError: naming what is wrong.
         """
         with self._lock:
             written = _written()
             if self._settings is None or self._settings[0] != written:
-                self._settings = (written, load_settings())
+                self._settings = (written, load_settings(book=self._book))
             return self._settings[1]
 
     def ledger(self) -> Ledger:
@@ -47,13 +50,19 @@ class Source:
     def _open(self) -> tuple[Ledger, Reader]:
         """Open the ledger that the Connection names now.
 
-        :raises ConnectionIncomplete: naming what the Connection lacks.
+        :raises ConnectionIncomplete: naming what the Connection lacks, or whose ledger it is instead.
         """
-        hook = LedgerHook(self.settings().ledger_conn_id)
+        settings = self.settings()
+        hook = LedgerHook(settings.ledger_conn_id)
         url = hook.database_url()
         with self._lock:
             if self._opened is None or self._opened[0] != url:
                 ledger = hook.get_conn()
+                try:
+                    require_own(hook, ledger, settings)
+                except ConnectionIncomplete:
+                    ledger.close()
+                    raise
                 if self._opened is not None:
                     self._opened[1].close()
                 self._opened = (url, ledger, Reader(ledger.engine))
@@ -61,8 +70,14 @@ class Source:
 
 
 def _written() -> object:
-    """Return what is another one when the settings' file is."""
-    file = Path(os.environ.get(FILE_VARIABLE) or DEFAULT_FILE)
+    """Return what is another one when the settings of any book are."""
+    return tuple((book, _state(settings_file(book))) for book in books())
+
+
+def _state(file: Path | None) -> object:
+    """Return what is another one when a file is."""
+    if file is None:
+        return None
     try:
         stat = file.stat()
     except OSError:

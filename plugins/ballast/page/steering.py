@@ -1,4 +1,4 @@
-"""The Variables that people steer the running system with, as the API server reads and writes them.
+"""The Variables that people steer a book with, as the API server reads and writes them.
 
 A change is written to Airflow's audit log in the same commit: who, from what, to what, and why.
 """
@@ -17,9 +17,7 @@ from airflow.utils.session import create_session
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from ballast.page.access import DAG_ID
-from ballast.progress import DESCRIPTION, PREFIX, describe
-from ballast.switch import HOLD, SWITCH
+from ballast.progress import DESCRIPTION, describe
 from include.check import Switch
 from include.domain.limits import Hold
 from include.exits.refusal import Refusal
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from include.ledger.ledger import Ledger
+    from include.settings.names import Names
 
 log = logging.getLogger(__name__)
 
@@ -48,15 +47,15 @@ class Person:
     reason: str
 
 
-def read() -> Steering:
-    """Return what people have told the running system, as its tasks understand it."""
+def read(names: Names) -> Steering:
+    """Return what people have told the tasks of a book, as these understand it."""
     with create_session() as session:
-        paused = session.scalar(select(DagModel.is_paused).where(DagModel.dag_id == DAG_ID))
-        switch, hold = _value(session, SWITCH), _value(session, HOLD)
-    return Steering(switch=_switch(switch).value, hold=_hold(hold), paused=paused)
+        paused = session.scalar(select(DagModel.is_paused).where(DagModel.dag_id == names.dag))
+        switch, hold = _value(session, names.switch), _value(session, names.hold)
+    return Steering(switch=_switch(switch).value, hold=_hold(names, hold), paused=paused)
 
 
-def turn(to: Switch, person: Person) -> Switch:
+def turn(names: Names, to: Switch, person: Person) -> Switch:
     """Turn the switch, and return where it was.
 
     :raises Refusal: when it is set elsewhere than in Airflow's database.
@@ -68,11 +67,11 @@ def turn(to: Switch, person: Person) -> Switch:
         was = _switch(present)
         return to.value
 
-    _change(SWITCH, "ballast_switch", changed, person)
+    _change(names, names.switch, "ballast_switch", changed, person)
     return was
 
 
-def hold(asset: str, person: Person, *, held: bool) -> Hold:
+def hold(names: Names, asset: str, person: Person, *, held: bool) -> Hold:
     """Hold an asset back from new operations or let it go, and return what is held then.
 
     :raises Refusal: when the hold list cannot be read, or is set elsewhere than in Airflow's database.
@@ -81,34 +80,34 @@ def hold(asset: str, person: Person, *, held: bool) -> Hold:
 
     def changed(present: _Value) -> str:
         nonlocal found
-        found = _hold(present)
+        found = _hold(names, present)
         if found.everything is not None:
-            raise Refusal(f"{found.everything}: correct the Airflow Variable {HOLD} first")
+            raise Refusal(f"{found.everything}: correct the Airflow Variable {names.hold} first")
         found = Hold(found.assets | {asset} if held else found.assets - {asset})
         return ", ".join(sorted(found.assets))
 
-    _change(HOLD, "ballast_hold", changed, person)
+    _change(names, names.hold, "ballast_hold", changed, person)
     return found
 
 
-def record(event: str, person: Person, **more: Any) -> None:
+def record(names: Names, event: str, person: Person, **more: Any) -> None:
     """Write to Airflow's audit log too what the ledger has recorded already."""
     try:
         with create_session() as session:
-            session.add(_entry(event, person, more))
+            session.add(_entry(names, event, person, more))
     except SQLAlchemyError:
         log.warning("%s by %s is not in Airflow's audit log", event, person.name, exc_info=True)
 
 
-def show(ledger: Ledger, asset: str) -> None:
+def show(names: Names, ledger: Ledger, asset: str) -> None:
     """Make the Variable that shows an asset's operation say what the ledger says. Nothing depends on it."""
     operation = next((one for one in ledger.operations(only_open=True) if one.asset == asset), None)
     try:
         if operation is None:
-            Variable.delete(PREFIX + asset)
+            Variable.delete(names.in_progress(asset))
         else:
             text = json.dumps(describe(ledger, operation), indent=2)
-            Variable.set(PREFIX + asset, text, description=DESCRIPTION)
+            Variable.set(names.in_progress(asset), text, description=DESCRIPTION)
     except SQLAlchemyError:
         log.warning("the work in progress of %s is not shown", asset, exc_info=True)
 
@@ -144,14 +143,14 @@ def _switch(value: _Value) -> Switch:
     return Switch.HALT if value.unreadable else Switch.read(value.text)
 
 
-def _hold(value: _Value) -> Hold:
+def _hold(names: Names, value: _Value) -> Hold:
     """Read the hold list as `ballast.switch.read_hold` does."""
     if value.unreadable:
-        return Hold(everything=f"the Airflow Variable {HOLD} could not be read, so everything is held")
+        return Hold(everything=f"the Airflow Variable {names.hold} could not be read, so everything is held")
     return Hold.read(value.text)
 
 
-def _change(name: str, event: str, change: Callable[[_Value], str], person: Person) -> None:
+def _change(names: Names, name: str, event: str, change: Callable[[_Value], str], person: Person) -> None:
     """Change a Variable by what it says now, and write both to the audit log in one commit."""
     with _one_at_a_time, create_session() as session:
         # Other API servers wait here for this change, where the database knows how to.
@@ -165,15 +164,15 @@ def _change(name: str, event: str, change: Callable[[_Value], str], person: Pers
         text = change(present)
         description = None if present.stored is None else present.stored.description
         Variable.set(name, text, description=description, session=session)
-        session.add(_entry(event, person, {"was": present.text, "to": text}))
+        session.add(_entry(names, event, person, {"was": present.text, "to": text}))
     log.warning("%s set %s from %r to %r: %s", person.name, name, present.text, text, person.reason)
 
 
-def _entry(event: str, person: Person, more: dict[str, Any]) -> Log:
+def _entry(names: Names, event: str, person: Person, more: dict[str, Any]) -> Log:
     return Log(
         event=event,
         owner=person.name,
         owner_display_name=person.name,
-        dag_id=DAG_ID,
+        dag_id=names.dag,
         extra=json.dumps({**more, "reason": person.reason}),
     )

@@ -13,6 +13,7 @@ from include.doctor.report import Level
 from include.domain.operation import Leg, OperationKind
 from include.ledger.database import _alembic, open_engine
 from include.ledger.ledger import Ledger
+from include.ledger.owner import Owner, require_owner
 from tests.support.clock import Clock
 from tests.support.plans import recorded_check
 from tests.unit.doctor.build import settings
@@ -54,6 +55,18 @@ def waiting(file: Path, clock: Clock, *, attention: str | None) -> str:
         lease.wait(Leg.MINT, waiting_for="Alpaca to mint", due_in=MINUTE, attention=attention)
     ledger.close()
     return operation.id
+
+
+def test_ledger__of_another_wallet__is_a_failure(file: Path, clock: Clock) -> None:
+    ledger = Ledger.open(f"sqlite:///{file}", now=clock)
+    require_owner(ledger.engine, Owner("0x" + "77" * 20, "mainnet", "fund"), now=clock())
+    ledger.close()
+    subject = Subject(settings(), ledger_url=f"sqlite:///{file}", now=clock)
+
+    of_ledger = [one for one in examine(subject, looks.CHECKS) if one.check == "ledger"]
+
+    assert [one.level for one in of_ledger] == [Level.OK, Level.FAILURE]
+    assert "(book fund)" in of_ledger[1].found
 
 
 def test_ledger__not_there__is_a_warning_and_is_not_made(file: Path) -> None:

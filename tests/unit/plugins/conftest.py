@@ -12,7 +12,7 @@ from tests.support import airflow_home  # noqa: F401 - says where Airflow's file
 from ballast import operators, progress, switch  # isort: skip
 from include.ledger.ledger import Ledger
 from tests.support.clock import Clock
-from tests.unit.plugins.fakes import Timer, Variables
+from tests.unit.plugins.fakes import NAMES, Timer, Variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
 @pytest.fixture
 def variables(monkeypatch: pytest.MonkeyPatch) -> Variables:
     """Airflow's Variables, with the switch at run."""
-    store = Variables({switch.SWITCH: "run"})
+    store = Variables({NAMES.switch: "run"})
     monkeypatch.setattr(progress, "Variable", store)
     monkeypatch.setattr(switch, "Variable", store)
     return store

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from include.domain.operation import Leg, OperationKind
 from include.legs.conditions import Condition
-from include.settings import Settings, load_settings
+from include.settings import Names, Settings, load_settings, variable
 from tests.support.plans import recorded_check
 
 if TYPE_CHECKING:
@@ -20,11 +22,13 @@ if TYPE_CHECKING:
     from include.ledger.ledger import Ledger
     from tests.support.clock import Clock
 
+NAMES = Names()
+"""Of the book without a name."""
 RUN = "scheduled__2026-03-02T14:30:00+00:00"
 WALLET = "0x0Cf5d9eB57d586dD8dd7ae4e77E5DE24bc98129B"
 
 
-def settings(**values: str) -> Settings:
+def settings(*, book: str = "", **values: str) -> Settings:
     """Return settings of a book that observes AAPL and USDC."""
     given = {
         "wallet": WALLET,
@@ -32,7 +36,8 @@ def settings(**values: str) -> Settings:
         "ethereum_rpc_url": "http://ethereum.test",
         "base_rpc_url": "http://base.test",
     } | values
-    return load_settings(environ={f"BALLAST_{name.upper()}": value for name, value in given.items()})
+    environ = {variable(name, book): value for name, value in given.items()}
+    return load_settings(environ, Path(os.devnull), book=book)
 
 
 def opened(

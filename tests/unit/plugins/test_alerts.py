@@ -27,7 +27,7 @@ from include.ledger.schema import CheckRow
 from include.settings.loading import load_usable
 from include.venues.errors import Unavailable
 from tests.unit.overview import books as written
-from tests.unit.plugins.fakes import Variables, opened
+from tests.unit.plugins.fakes import NAMES, Variables, opened
 from tests.unit.plugins.test_notifiers import HERE, Hanging, Kept
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def ready(
 
     Kept.told.clear()
     monkeypatch.setattr(alerts, "open_ledger", opening)
-    monkeypatch.setattr(alerts, "read_hold", Hold)
+    monkeypatch.setattr(alerts, "read_hold", lambda _: Hold())
     monkeypatch.setattr(alerts, "Variable", Variables())
     written.check(ledger, datetime.now(UTC), ["AAPL"])
     yield ledger
@@ -109,19 +109,19 @@ def stop_checks(ledger: Ledger) -> None:
 
 
 def test_watch__nothing_amiss__tells_nobody(ready: Ledger) -> None:
-    assert alerts.watch() == {"standing": 0}
+    assert alerts.watch("") == {"standing": 0}
     assert Kept.told == []
 
 
 def test_watch__checks_have_stopped__tells_it_once_and_its_end_once(ready: Ledger) -> None:
     stop_checks(ready)
-    assert alerts.watch() == {"standing": 1}
-    assert alerts.watch() == {"standing": 1}
+    assert alerts.watch("") == {"standing": 1}
+    assert alerts.watch("") == {"standing": 1}
     expected = "http://localhost:8080/ballast/runbook#no-check-is-made"
     assert Kept.told == [("Ballast: No check is made", expected)]
     written.check(ready, datetime.now(UTC), ["AAPL"])
-    assert alerts.watch() == {"standing": 0}
-    assert alerts.watch() == {"standing": 0}
+    assert alerts.watch("") == {"standing": 0}
+    assert alerts.watch("") == {"standing": 0}
     assert [title for title, _ in Kept.told][1:] == ["Ballast: Resolved: No check is made"]
 
 
@@ -132,7 +132,7 @@ def test_watch__a_notifier_fails__tells_the_others_and_fails_and_tries_again(
     stop_checks(ready)
     for _ in range(2):
         with pytest.raises(AirflowFailException, match=r"Broken could not be told .*: ConnectionError$"):
-            alerts.watch()
+            alerts.watch("")
     assert len(Kept.told) == 1
 
 
@@ -141,7 +141,7 @@ def test_watch__no_notifier__logs_what_holds(
 ) -> None:
     environ.delenv("BALLAST_ALERT_NOTIFIERS")
     stop_checks(ready)
-    assert alerts.watch() == {"standing": 1}
+    assert alerts.watch("") == {"standing": 1}
     assert "no_check: the last check was made" in caplog.text
 
 
@@ -149,7 +149,7 @@ def test_watch__the_dag_is_paused_with_money_under_way__tells_it(ready: Ledger, 
     ti.paused = True
     clock.moment = datetime.now(UTC)
     opened(ready, clock)
-    alerts.watch()
+    alerts.watch("")
     assert [title for title, _ in Kept.told] == ["Ballast: The DAG is paused while money is under way"]
 
 
@@ -157,15 +157,15 @@ def test_watch__airflow_does_not_say__keeps_what_was_told(ready: Ledger, ti: Ti,
     ti.paused = True
     clock.moment = datetime.now(UTC)
     opened(ready, clock)
-    alerts.watch()
+    alerts.watch("")
     ti.paused = refused(500)
-    assert alerts.watch() == {"standing": 1}
+    assert alerts.watch("") == {"standing": 1}
     assert len(Kept.told) == 1
 
 
 def test_watch__everything_is_held__tells_it(ready: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alerts, "read_hold", lambda: Hold(everything="the list cannot be read"))
-    alerts.watch()
+    monkeypatch.setattr(alerts, "read_hold", lambda _: Hold(everything="the list cannot be read"))
+    alerts.watch("")
     assert [title for title, _ in Kept.told] == ["Ballast: Every asset is held back"]
 
 
@@ -174,7 +174,7 @@ def test_watch__wrong_settings__tells_that_and_what_no_setting_decides(
 ) -> None:
     stop_checks(ready)
     environ.setenv("BALLAST_REBALANCING_TARGET_RATIO", "2")
-    assert alerts.watch() == {"standing": 1}
+    assert alerts.watch("") == {"standing": 1}
     assert [title for title, _ in Kept.told] == ["Ballast: The settings are wrong"]
     (standing,) = AlertBook(ready.engine).standing()
     assert "rebalancing_target_ratio" in standing.text
@@ -199,18 +199,18 @@ def test_watch__no_ledger__tells_it_once_an_hour_and_when_it_is_back(
     monkeypatch.setattr(alerts, "open_ledger", broken)
     for _ in range(3):
         with pytest.raises(AirflowFailException, match=f"the ledger cannot be used: {why}$"):
-            alerts.watch()
+            alerts.watch("")
     assert [title for title, _ in Kept.told] == ["Ballast: The ledger cannot be used"]
-    since, last = alerts._remembered() or (None, None)
+    since, last = alerts._remembered(NAMES) or (None, None)
     assert since == last is not None
     old = last - timedelta(hours=1)
-    alerts._remember(f"{old.isoformat()} {old.isoformat()}")
+    alerts._remember(NAMES, f"{old.isoformat()} {old.isoformat()}")
     with pytest.raises(AirflowFailException):
-        alerts.watch()
+        alerts.watch("")
     assert Kept.told[-1][0] == "Ballast: Still: The ledger cannot be used"
     monkeypatch.setattr(alerts, "open_ledger", works)
-    assert alerts.watch() == {"standing": 0}
-    assert alerts.watch() == {"standing": 0}
+    assert alerts.watch("") == {"standing": 0}
+    assert alerts.watch("") == {"standing": 0}
     assert [title for title, _ in Kept.told][2:] == ["Ballast: Resolved: The ledger cannot be used"]
 
 
@@ -220,12 +220,12 @@ def test_watch__no_ledger_and_a_notifier_that_fails__tells_it_again(
     environ.setenv("BALLAST_ALERT_NOTIFIERS", BOTH)
     settings, _ = load_usable()
     alerts.tell_without_ledger(settings, "gone")
-    assert alerts._remembered() is None
+    assert alerts._remembered(NAMES) is None
     now = datetime.now(UTC).isoformat()
-    alerts._remember(f"{now} {now}")
+    alerts._remember(NAMES, f"{now} {now}")
     (failure,) = alerts.told_without_ledger_is_over(settings)
     assert failure.startswith("Broken could not be told")
-    assert alerts._remembered() is not None
+    assert alerts._remembered(NAMES) is not None
 
 
 def test_watch__it_is_time__reads_the_chains_and_tells_low_gas(
@@ -243,10 +243,10 @@ def test_watch__it_is_time__reads_the_chains_and_tells_low_gas(
         return SimpleNamespace(balance=lambda wallet: 1, nonce=lambda wallet: 7)
 
     monkeypatch.setattr("include.chains.open_chain", open_chain)
-    alerts.watch()
+    alerts.watch("")
     assert [title for title, _ in Kept.told] == ["Ballast: Gas is low"]
     assert asked == ["ethereum", "base"]
-    alerts.watch()
+    alerts.watch("")
     assert asked == ["ethereum", "base", "ethereum"], "what was read is not read again for a while"
     kept = AlertBook(ready.engine).readings()
     assert {name: one.value for name, one in kept.items()} == {"gas:base": 1, "nonce:base": 7}
@@ -295,7 +295,7 @@ def test_run_does_not_end__stands_until_airflow_says_that_it_is_over(
 ) -> None:
     asyncio.run(alerts.run_does_not_end(context=CONTEXT))
     ti.state = state
-    assert alerts.watch() == {"standing": standing}
+    assert alerts.watch("") == {"standing": standing}
 
 
 def test_run_does_not_end__airflow_gives_no_context__is_told_all_the_same(ready: Ledger) -> None:
@@ -317,4 +317,4 @@ def test_places__are_those_of_the_settings_or_of_airflow(environ: pytest.MonkeyP
 
 def test_interval__with_wrong_settings__is_there(environ: pytest.MonkeyPatch) -> None:
     environ.setenv("BALLAST_REBALANCING_TARGET_RATIO", "2")
-    assert alerts.interval() == timedelta(minutes=1)
+    assert alerts.interval("") == timedelta(minutes=1)

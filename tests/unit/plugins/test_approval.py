@@ -10,15 +10,13 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, T
 
 from ballast import approval
 from ballast.approval import ApproveOperator
-from ballast.progress import PREFIX
-from ballast.switch import SWITCH
 from include.domain.operation import OperationKind, OperationStatus
 from include.ledger import ledger as ledgers
 from include.ledger.ledger import LeaseHeld
 from include.ledger.records import Verb
 from include.legs.route import Terms
 from tests.support.plans import recorded_check
-from tests.unit.plugins.fakes import RUN, opening, settings
+from tests.unit.plugins.fakes import NAMES, RUN, opening, settings
 
 if TYPE_CHECKING:
     from include.ledger.ledger import Ledger
@@ -54,7 +52,7 @@ class Desk:
 
     def task(self, operation: dict[str, str] | None = None, **terms: Any) -> ApproveOperator:
         given = operation or opened(self.ledger, self.clock, **terms)
-        return ApproveOperator(task_id="approve", operation=given)
+        return ApproveOperator(task_id="approve", book="", operation=given)
 
     def parked(self, task: ApproveOperator, answer: Any = None) -> TaskAwaitingInput:
         """Enter a task, or go on with an answer, and return how it waits."""
@@ -123,7 +121,7 @@ def test_execute__somebody_has_to__asks_and_holds_no_worker(desk: Desk) -> None:
     assert "| From | Alpaca |" in asked["body"]
     assert asked["params"]["operation"]["value"] == operation_id
     assert asked["params"]["reason"]["schema"]["minLength"] == 1
-    shown = desk.variables.values[PREFIX + "AAPL"]
+    shown = desk.variables.values[NAMES.in_progress("AAPL")]
     assert "a person to approve it" in shown
     assert "this operation needs approval until" in shown
 
@@ -154,7 +152,7 @@ def test_answered__rejected__cancels_and_skips_and_does_so_again(desk: Desk) -> 
     with pytest.raises(AirflowSkipException, match=r"rejected: not today \(ada\)"):
         desk.enter(task, event(task, "Reject", reason="not today"))
     assert desk.status(task) is OperationStatus.CANCELLED
-    assert PREFIX + "AAPL" not in desk.variables.values
+    assert NAMES.in_progress("AAPL") not in desk.variables.values
     with pytest.raises(AirflowSkipException, match="rejected"):
         desk.enter(task)
 
@@ -237,7 +235,7 @@ def test_answered__cancelled_by_other_means_meanwhile__passes_on_to_the_legs(des
 
 
 def test_halt__asks_takes_the_answer_and_cancels_nothing(desk: Desk) -> None:
-    desk.variables.values[SWITCH] = "halt"
+    desk.variables.values[NAMES.switch] = "halt"
     task = desk.task()
     desk.parked(task)
     assert len(desk.questions) == 1
@@ -245,14 +243,14 @@ def test_halt__asks_takes_the_answer_and_cancels_nothing(desk: Desk) -> None:
     assert desk.parked(task, TIMEOUT).timeout == approval.SHORTEST_WAIT
     assert desk.parked(task, event(task)).timeout == approval.SHORTEST_WAIT
     assert desk.status(task) is OperationStatus.OPEN
-    desk.variables.values[SWITCH] = "run"
+    desk.variables.values[NAMES.switch] = "run"
     with pytest.raises(AirflowFailException, match="nobody approved it until"):
         desk.enter(task, TIMEOUT)
 
 
 @pytest.mark.parametrize("switch", ["halt", "drain"])
 def test_halt_or_drain__approved__is_written_down(desk: Desk, switch: str) -> None:
-    desk.variables.values[SWITCH] = switch
+    desk.variables.values[NAMES.switch] = switch
     task = desk.task()
     assert desk.enter(task, event(task))["approval"] == "approved"
 

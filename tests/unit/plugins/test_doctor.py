@@ -16,13 +16,12 @@ from sqlalchemy.orm import Session
 
 from ballast import doctor
 from ballast.hooks import EvmHook
-from ballast.switch import HOLD, SWITCH
 from include import doctor as every
 from include.book import Network
 from include.doctor import ABOUT_AIRFLOW, Finding, Level
 from include.settings import load_settings
 from include.venues.errors import Unavailable
-from tests.unit.plugins.fakes import WALLET, settings
+from tests.unit.plugins.fakes import NAMES, WALLET, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,7 +84,7 @@ def pools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list
                 yield session
 
         monkeypatch.setattr(airflow.utils.session, "create_session", create_session)
-        return doctor.pools()
+        return doctor.pools(NAMES)
 
     return found
 
@@ -132,7 +131,7 @@ def test_pools__one_is_not__is_found(
 
 
 def test_database__not_there__is_said_and_not_made() -> None:
-    (finding,) = doctor.examine_with_database()
+    (finding,) = doctor.examine_with_database("")
 
     assert finding.level is Level.FAILURE
     assert "there is no Airflow here" in finding.found
@@ -152,12 +151,12 @@ def test_database__without_tables__cannot_be_read(monkeypatch: pytest.MonkeyPatc
 
 
 def test_settings__wrong__are_all_that_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong() -> Any:
+    def wrong(**_: str) -> Any:
         return load_settings(environ={"BALLAST_WALLET": "0x1", "BALLAST_REBALANCING_TARGET_RATIO": "2"})
 
     monkeypatch.setattr(doctor, "load_settings", wrong)
 
-    found = doctor.examine()
+    found = doctor.examine("")
 
     assert {finding.check for finding in found} == {"settings"}
     assert {finding.level for finding in found} == {Level.FAILURE}
@@ -169,7 +168,7 @@ def test_settings__observing__say_that_nothing_is_begun_and_what_is_missing(
 ) -> None:
     give()
 
-    found = of(doctor.examine(), "settings")
+    found = of(doctor.examine(""), "settings")
 
     assert found == [
         (Level.FAILURE, "redemption_wallet is missing: rebalancing_enabled needs it"),
@@ -193,9 +192,9 @@ def test_switch__is_judged_by_what_it_means(
 ) -> None:
     # The real Variable, which asks the environment first, as there is no task.
     if value is not None:
-        monkeypatch.setenv(f"AIRFLOW_VAR_{SWITCH.upper()}", value)
+        monkeypatch.setenv(f"AIRFLOW_VAR_{NAMES.switch.upper()}", value)
 
-    assert doctor._switch().level is level
+    assert doctor._switch(NAMES).level is level
 
 
 @pytest.mark.parametrize(
@@ -212,7 +211,7 @@ def test_hold_list__is_judged_by_what_it_means(
     monkeypatch: pytest.MonkeyPatch, value: str | None, level: Level, text: str
 ) -> None:
     if value is not None:
-        monkeypatch.setenv(f"AIRFLOW_VAR_{HOLD.upper()}", value)
+        monkeypatch.setenv(f"AIRFLOW_VAR_{NAMES.hold.upper()}", value)
 
     found = doctor._hold(settings())
 
@@ -230,7 +229,7 @@ def test_connection__what_signs_does_not_answer__says_so(
     give()
     monkeypatch.setattr(EvmHook, "get_conn", away)
 
-    found = of(doctor.examine(), "Connection")
+    found = of(doctor.examine(""), "Connection")
 
     assert (Level.FAILURE, "the signer is away, and repeats ***") in found
     assert examined[0].signer is None
@@ -239,7 +238,7 @@ def test_connection__what_signs_does_not_answer__says_so(
 def test_connections__complete__are_ok_and_opened(give: Callable[..., None], examined: list[Subject]) -> None:
     give()
 
-    found = of(doctor.examine(), "Connection")
+    found = of(doctor.examine(""), "Connection")
 
     assert found == [(Level.OK, f"{conn_id} is complete") for conn_id in CONNECTIONS]
     (subject,) = examined
@@ -259,7 +258,7 @@ def test_connections__missing__are_named_and_the_others_are_opened(
 ) -> None:
     give(alpaca=None, evm_wallet=None)
 
-    found = doctor.examine()
+    found = doctor.examine("")
 
     failed = [text for level, text in of(found, "Connection") if level is Level.FAILURE]
     assert ["'alpaca' is missing" in failed[0], "'evm_wallet' is missing" in failed[1]] == [True, True]
@@ -278,7 +277,7 @@ def test_connections__wrong__are_found_and_nothing_secret_is_shown(
         rebalancing_ledger={"conn_type": "mysql", "password": "sentinel-password", "host": "db"},
     )
 
-    found = doctor.examine()
+    found = doctor.examine("")
 
     assert sum(level is Level.FAILURE for level, _ in of(found, "Connection")) == 3
     shown = json.dumps([finding.to_dict() for finding in found])
@@ -290,9 +289,9 @@ def test_settings__without_urls__leave_the_chains_out(
     give: Callable[..., None], examined: list[Subject], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     give()
-    monkeypatch.setattr(doctor, "load_settings", lambda: settings(ethereum_rpc_url=""))
+    monkeypatch.setattr(doctor, "load_settings", lambda **_: settings(ethereum_rpc_url=""))
 
-    found = doctor.examine()
+    found = doctor.examine("")
 
     assert (Level.FAILURE, "ethereum_rpc_url is missing: rebalancing_enabled needs it") in of(
         found, "settings"
@@ -311,10 +310,10 @@ def pushed(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 def test_task__all_is_well__logs_each_line_and_pushes_what_was_found(
     monkeypatch: pytest.MonkeyPatch, pushed: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(doctor, "examine", lambda: [OK])
+    monkeypatch.setattr(doctor, "examine", lambda _: [OK])
 
     with caplog.at_level(logging.INFO):
-        doctor.doctor()
+        doctor.doctor("")
 
     assert caplog.messages[0] == "ok      thing: fine"
     assert any("make doctor" in message for message in caplog.messages)
@@ -325,10 +324,10 @@ def test_task__all_is_well__logs_each_line_and_pushes_what_was_found(
 def test_task__a_failure__fails_after_pushing_what_was_found(
     monkeypatch: pytest.MonkeyPatch, pushed: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(doctor, "examine", lambda: [OK, BAD])
+    monkeypatch.setattr(doctor, "examine", lambda _: [OK, BAD])
 
     with pytest.raises(AirflowFailException, match="1 failure"):
-        doctor.doctor()
+        doctor.doctor("")
 
     assert [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR] == [
         "FAILURE other: bad",

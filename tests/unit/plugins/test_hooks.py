@@ -398,6 +398,26 @@ def test_ledger__sqlite__opens(give: Callable[..., None], tmp_path: Path) -> Non
     assert LedgerHook().test_connection() == (True, "0 operations are open")
 
 
+def test_ledger__of_another_wallet__is_refused_to_who_moves_and_who_looks(
+    give: Callable[..., None], tmp_path: Path
+) -> None:
+    """Two Connections of two books can lead to one database, which their settings cannot show."""
+    for conn_id in ("rebalancing_ledger", "rebalancing_ledger_fund"):
+        give(conn_id, conn_type="sqlite", host=str(tmp_path / "ledger.db"))
+    live = {"rebalancing_enabled": "true", "redemption_wallet": "0x" + "33" * 20}
+    other = "0x" + "44" * 20
+    with hooks.open_ledger(settings(wallet=other)), hooks.open_ledger(settings()):
+        pass  # who only looks does not make it his
+    with hooks.open_ledger(settings(**live)), hooks.open_ledger(settings()):
+        pass
+
+    for values in (live, {}):
+        fund = settings(book="fund", **{**values, "wallet": other})
+        refused = r"'rebalancing_ledger_fund': the ledger is that of the wallet .* \(book default\)"
+        with pytest.raises(ConnectionIncomplete, match=refused), hooks.open_ledger(fund):
+            pytest.fail("it was opened")
+
+
 def test_venues__opened__nothing_is_asked_and_everything_is_closed(
     give: Callable[..., None], clients: list[Client]
 ) -> None:

@@ -8,11 +8,10 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from ballast import interventions
-from ballast.progress import PREFIX
 from include.domain.operation import OperationStatus
 from include.exits.request import Outcome
 from include.ledger.records import ANSWERS, Verb
-from tests.unit.plugins.fakes import opened, settings
+from tests.unit.plugins.fakes import NAMES, opened, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,7 +53,7 @@ def fill_in(
     def trigger(actor: str | None = "ada", **form: str) -> list[dict[str, Any]]:
         context = {"params": EMPTY | form, "dag_run": SimpleNamespace(triggering_user_name=actor)}
         monkeypatch.setattr(interventions, "get_current_context", lambda: context)
-        return interventions.intervene()
+        return interventions.intervene("")
 
     return trigger
 
@@ -92,12 +91,12 @@ def test_cancel__is_done_recorded_with_who_and_shown(
     fill_in: Callable[..., list[dict[str, Any]]], ledger: Ledger, clock: Clock, variables: Variables
 ) -> None:
     operation = opened(ledger, clock)
-    variables.values[PREFIX + "AAPL"] = "shown"
+    variables.values[NAMES.in_progress("AAPL")] = "shown"
     [found] = fill_in(verb="cancel", operation=operation["operation_id"], reason="a split")
     assert found["status"] == OperationStatus.CANCELLED
     [done] = ledger.interventions(operation["operation_id"])
     assert (done.actor, done.reason) == ("ada", "a split")
-    assert PREFIX + "AAPL" not in variables.values
+    assert NAMES.in_progress("AAPL") not in variables.values
 
 
 def test_resume__airflow_does_not_say_who__is_recorded_as_airflow(

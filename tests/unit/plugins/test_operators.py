@@ -14,8 +14,6 @@ from ballast.operators import (
     LegOperator,
     TransactionLink,
 )
-from ballast.progress import PREFIX
-from ballast.switch import SWITCH
 from ballast.triggers import ConditionTrigger, SwitchTrigger
 from include.domain.operation import LEGS, Leg, OperationKind, OperationStatus
 from include.ledger.lease import LeaseLost
@@ -25,7 +23,7 @@ from include.legs.conditions import Until
 from include.legs.leg import Closed, Done, Wait
 from include.legs.registry import STEPS
 from include.venues.errors import Unavailable
-from tests.unit.plugins.fakes import RUN, Seen, book_of, context, opened, opening
+from tests.unit.plugins.fakes import NAMES, RUN, Seen, book_of, context, opened, opening
 
 if TYPE_CHECKING:
     from include.domain.operation import Leg as LegName
@@ -103,11 +101,11 @@ class Scene:
         self._patch.setattr(legs, "advance", self.script)
         self._patch.setattr(operators, "open_book", opening(book))
         self._patch.setattr(operators, "open_ledger", opening(self.ledger))
-        self._patch.setattr(operators, "load_settings", lambda: book.settings)
+        self._patch.setattr(operators, "load_settings", lambda **_: book.settings)
         operation = opened(self.ledger, self.clock, kind, legs_of_it)
         for earlier in done:
             finish(self.ledger, operation["operation_id"], earlier)
-        return OPERATORS[leg](task_id=leg.value, operation=operation, last=last)
+        return OPERATORS[leg](task_id=leg.value, book="", operation=operation, last=last)
 
 
 def wait(*looks: bool | Exception, every: timedelta = SECOND, reason: str = "Alpaca", **more: Any) -> Wait:
@@ -345,7 +343,7 @@ def test_execute__operation_closed_otherwise__is_skipped(scene: Scene, status: O
 
 
 def test_execute__at_halt__asks_nothing_and_waits_for_the_switch(scene: Scene) -> None:
-    scene.variables.values[SWITCH] = "halt"
+    scene.variables.values[NAMES.switch] = "halt"
     operator = scene.operator()
 
     found = deferred(operator)
@@ -357,7 +355,7 @@ def test_execute__at_halt__asks_nothing_and_waits_for_the_switch(scene: Scene) -
 
 def test_execute__halted_between_two_steps__takes_no_further_step(scene: Scene) -> None:
     operator = scene.operator(wait(True), Done(1, HASH))
-    scene.timer.during_sleep = lambda: scene.variables.values.update({SWITCH: "halt"})
+    scene.timer.during_sleep = lambda: scene.variables.values.update({NAMES.switch: "halt"})
 
     found = deferred(operator)
 
@@ -367,7 +365,7 @@ def test_execute__halted_between_two_steps__takes_no_further_step(scene: Scene) 
 
 @pytest.mark.parametrize("value", ["drain", "hallt", "run"])
 def test_execute__at_any_other_switch__what_is_open_goes_on(scene: Scene, value: str) -> None:
-    scene.variables.values[SWITCH] = value
+    scene.variables.values[NAMES.switch] = value
 
     scene.operator(Done(1, HASH)).execute(context(Leg.MINT))
 
@@ -399,18 +397,18 @@ def test_execute__a_person_is_needed__is_told_once_as_an_error(
 def test_execute__waiting__shows_the_operation_in_progress(scene: Scene) -> None:
     deferred(scene.operator(wait(False, every=MINUTE)))
 
-    assert PREFIX + "AAPL" in scene.variables.values
+    assert NAMES.in_progress("AAPL") in scene.variables.values
 
 
 def test_execute__operation_over__no_longer_shows_it(scene: Scene) -> None:
     operator = scene.operator(Done(1, HASH))
-    scene.variables.values[PREFIX + "AAPL"] = "{}"
+    scene.variables.values[NAMES.in_progress("AAPL")] = "{}"
     with scene.ledger.lease(operator.operation["operation_id"], "somebody", HOUR) as lease:
         lease.finish(Leg.MINT, amount_out=1)
 
     operator.execute(context(Leg.MINT))
 
-    assert PREFIX + "AAPL" not in scene.variables.values
+    assert NAMES.in_progress("AAPL") not in scene.variables.values
 
 
 @pytest.mark.parametrize(

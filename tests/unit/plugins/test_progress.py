@@ -9,9 +9,8 @@ from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 
 from ballast import progress
-from ballast.progress import PREFIX
 from include.domain.operation import Leg, OperationKind
-from tests.unit.plugins.fakes import RUN, opened
+from tests.unit.plugins.fakes import NAMES, RUN, opened
 
 if TYPE_CHECKING:
     import pytest
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from tests.support.clock import Clock
     from tests.unit.plugins.fakes import Variables
 
-KEY = PREFIX + "AAPL"
+KEY = NAMES.in_progress("AAPL")
 MINUTE = timedelta(minutes=1)
 
 
@@ -29,7 +28,7 @@ def test_show__open_operation__says_what_is_where(ledger: Ledger, clock: Clock, 
     with ledger.lease(operation["operation_id"], "somebody", MINUTE) as lease:
         lease.wait(Leg.MINT, waiting_for="Alpaca", due_in=MINUTE, attention="a person")
 
-    progress.show(ledger, ["AAPL"])
+    progress.show(NAMES, ledger, ["AAPL"])
 
     assert json.loads(variables.values[KEY]) == {
         "operation": operation["operation_id"],
@@ -48,26 +47,26 @@ def test_show__first_leg_done__says_the_second(ledger: Ledger, clock: Clock, var
     with ledger.lease(operation["operation_id"], "somebody", MINUTE) as lease:
         lease.finish(Leg.WITHDRAW, amount_out=3_999_000_000)
 
-    progress.show(ledger, ["USDC"])
+    progress.show(NAMES, ledger, ["USDC"])
 
-    assert json.loads(variables.values[PREFIX + "USDC"])["leg"] == "bridge"
+    assert json.loads(variables.values[NAMES.in_progress("USDC")])["leg"] == "bridge"
 
 
 def test_show__nothing_changed__writes_nothing(ledger: Ledger, clock: Clock, variables: Variables) -> None:
     opened(ledger, clock)
-    progress.show(ledger, ["AAPL"])
-    progress.show(ledger, ["AAPL"])
+    progress.show(NAMES, ledger, ["AAPL"])
+    progress.show(NAMES, ledger, ["AAPL"])
 
     assert variables.writes == [KEY]
 
 
 def test_show__closed__deletes(ledger: Ledger, clock: Clock, variables: Variables) -> None:
     operation = opened(ledger, clock)
-    progress.show(ledger, ["AAPL"])
+    progress.show(NAMES, ledger, ["AAPL"])
     with ledger.lease(operation["operation_id"], "somebody", MINUTE) as lease:
         lease.cancel("the market is closed")
 
-    progress.show(ledger, ["AAPL"])
+    progress.show(NAMES, ledger, ["AAPL"])
 
     assert KEY not in variables.values
 
@@ -82,7 +81,7 @@ def test_show__closed_and_claimed_again__shows_the_new_one(
     clock.pass_(minutes=1)
     second = opened(ledger, clock)
 
-    progress.show(ledger, ["AAPL"])
+    progress.show(NAMES, ledger, ["AAPL"])
 
     assert json.loads(variables.values[KEY])["operation"] == second["operation_id"]
 
@@ -96,7 +95,7 @@ def test_show__airflow_cannot_be_asked__goes_on(
     opened(ledger, clock)
     monkeypatch.setattr(variables, "set", refuse)
 
-    progress.show(ledger, ["AAPL"])
+    progress.show(NAMES, ledger, ["AAPL"])
 
     assert KEY not in variables.values
 
@@ -106,26 +105,26 @@ def test_restore__edited_missing_and_left_over__are_put_right_and_told(
 ) -> None:
     opened(ledger, clock)
     opened(ledger, clock, OperationKind.USDC_ALPACA_TO_BASE)
-    progress.restore(ledger)
+    progress.restore(NAMES, ledger)
     right = dict(variables.values)
     told: list[str] = []
     monkeypatch.setattr(progress, "log", SimpleNamespace(warning=lambda text, *parts: told.append(parts[0])))
 
     variables.values[KEY] = "nothing to see here"
-    del variables.values[PREFIX + "USDC"]
-    variables.values[PREFIX + "TSLA"] = "{}"
-    progress.restore(ledger)
+    del variables.values[NAMES.in_progress("USDC")]
+    variables.values[NAMES.in_progress("TSLA")] = "{}"
+    progress.restore(NAMES, ledger)
 
     assert variables.values == right
-    assert told == [KEY, PREFIX + "TSLA", PREFIX + "USDC"]
+    assert told == [KEY, NAMES.in_progress("TSLA"), NAMES.in_progress("USDC")]
 
 
 def test_restore__all_is_right__writes_nothing(ledger: Ledger, clock: Clock, variables: Variables) -> None:
     opened(ledger, clock)
-    progress.restore(ledger)
+    progress.restore(NAMES, ledger)
     variables.writes.clear()
 
-    progress.restore(ledger)
+    progress.restore(NAMES, ledger)
 
     assert variables.writes == []
     assert variables.values["rebalancing_switch"] == "run"

@@ -78,7 +78,7 @@ def enter(ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Call
             "ti": Untouchable(),
         }
         monkeypatch.setattr(tasks, "get_current_context", lambda: context)
-        monkeypatch.setattr(tasks, "load_settings", lambda: own or settings(**ENABLED))
+        monkeypatch.setattr(tasks, "load_settings", lambda *, book: own or settings(**ENABLED))
 
     monkeypatch.setattr(tasks, "open_ledger", Opened)
     monkeypatch.setattr(tasks, "open_venues", Untouchable())
@@ -123,8 +123,10 @@ def test_backfill__whatever_it_sets__moves_nothing_and_touches_nothing(
     before = rows(ledger)
     enter(conf, own=settings(**ENABLED) if enabled else settings())
 
-    checked = tasks.check()
-    claimed = [tasks.claim(kind.value, {**checked, "kinds": list(OperationKind)}) for kind in OperationKind]
+    checked = tasks.check("")
+    claimed = [
+        tasks.claim("", kind.value, {**checked, "kinds": list(OperationKind)}) for kind in OperationKind
+    ]
 
     assert checked["mode"] == "replay"
     assert claimed == [[], [], [], []]
@@ -135,9 +137,9 @@ def test_backfill__whatever_it_sets__moves_nothing_and_touches_nothing(
 @pytest.mark.usefixtures("past")
 def test_backfill__conf_in_the_form__decides_by_it(enter: Callable[..., None]) -> None:
     enter({"deviation": 0.4})
-    assert tasks.check()["decisions"]["AAPL"] == "balanced"
+    assert tasks.check("")["decisions"]["AAPL"] == "balanced"
     enter({"deviation": "0.1"})
-    assert tasks.check()["decisions"]["AAPL"] == "dry_run"
+    assert tasks.check("")["decisions"]["AAPL"] == "dry_run"
 
 
 @pytest.mark.parametrize(
@@ -157,7 +159,7 @@ def test_backfill__wrong_conf__fails_for_good_and_names_the_field(
     before = rows(ledger)
     enter(conf)
     with pytest.raises(AirflowFailException, match=words):
-        tasks.check()
+        tasks.check("")
     assert rows(ledger) == before
 
 
@@ -168,9 +170,9 @@ def test_backfill__outside_the_tolerance__is_skipped_and_says_why(
     clock.pass_(minutes=3)
     enter({"replay_tolerance": "2m"})
     with pytest.raises(AirflowSkipException, match="may be 0:02:00 old, so there is nothing to replay"):
-        tasks.check()
+        tasks.check("")
     enter({"replay_tolerance": "4m"})
-    assert tasks.check()["mode"] == "replay"
+    assert tasks.check("")["mode"] == "replay"
 
 
 @pytest.mark.parametrize("run_type", ["scheduled", "manual"])
@@ -179,7 +181,7 @@ def test_run_that_may_move__sets_what_only_a_replay_may__fails_before_anything_i
 ) -> None:
     enter({"deviation": 0.1, "replay_name": "a name"}, run_type=run_type)
     with pytest.raises(AirflowFailException, match="replay_name, deviation: may be set in a backfill only"):
-        tasks.check()
+        tasks.check("")
 
 
 def test_fields__of_the_form__are_those_of_the_model() -> None:

@@ -9,12 +9,12 @@ from typing import Final
 import pytest
 from airflow.cli import cli_parser
 
-from ballast.switch import HOLD, SWITCH
 from include.check import Switch
+from tests.unit.plugins.fakes import NAMES
 from tests.unit.test_runbook import PAGE, dag_ids
 
 COMMAND: Final = re.compile(r"\.venv/bin/airflow ([^`\n]+)")
-SETS: Final = {SWITCH: {switch.value for switch in Switch}, HOLD: None}
+SETS: Final = {NAMES.switch: {switch.value for switch in Switch}, NAMES.hold: None}
 """The Variables that people set, and the values that each takes; None for any."""
 
 
@@ -37,7 +37,7 @@ def _is_right(command: str) -> bool:
 
 def test_commands__of_the_runbook__are_right() -> None:
     text = PAGE.read_text(encoding="utf-8")
-    assert f"variables set {SWITCH} drain" in COMMAND.findall(text)
+    assert f"variables set {NAMES.switch} drain" in COMMAND.findall(text)
     assert wrong_commands(text) == []
 
 

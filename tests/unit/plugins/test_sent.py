@@ -13,8 +13,9 @@ from airflow.sdk.observability import stats
 from ballast import sent
 from include.domain.operation import Leg
 from include.metrics.definitions import SENT
+from include.settings.names import Names
 from tests.support.airflow_home import ROOT
-from tests.unit.plugins.fakes import opened
+from tests.unit.plugins.fakes import NAMES, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,11 +48,11 @@ def test_check__tells_how_long_it_took_and_what_it_decided(kept: list[tuple[Any,
         SimpleNamespace(reason=SimpleNamespace(value=value)) for value in ("planned", "balanced", "planned")
     ]
     checked: Any = SimpleNamespace(mode=SimpleNamespace(value="live"), decisions=reasons)
-    sent.check(checked, timedelta(seconds=2))
+    sent.check(NAMES, checked, timedelta(seconds=2))
     assert kept == [
-        ("ballast.check.duration", timedelta(seconds=2), "live"),
-        ("ballast.decision", 1, "balanced", "live"),
-        ("ballast.decision", 2, "planned", "live"),
+        ("ballast.check.duration", timedelta(seconds=2), "default", "live"),
+        ("ballast.decision", 1, "default", "balanced", "live"),
+        ("ballast.decision", 2, "default", "planned", "live"),
     ]
 
 
@@ -63,22 +64,22 @@ def test_leg_done__tells_its_time_and_the_end_of_the_operation(
         lease.wait(Leg.MINT, waiting_for="it", due_in=timedelta(minutes=1), attention=None)
         clock.pass_(seconds=40)
         lease.finish(Leg.MINT, amount_out=1)
-    sent.leg_done(ledger, operation_id, Leg.MINT)
+    sent.leg_done(NAMES, ledger, operation_id, Leg.MINT)
     assert kept == [
-        ("ballast.leg.duration", timedelta(seconds=40), "mint", "mint"),
-        ("ballast.operation.closed", 1, "mint", "settled"),
+        ("ballast.leg.duration", timedelta(seconds=40), "default", "mint", "mint"),
+        ("ballast.operation.closed", 1, "default", "mint", "settled"),
     ]
 
 
 def test_others__are_told_with_their_tags(kept: list[tuple[Any, ...]]) -> None:
-    sent.assigned("mint", 0)
-    sent.assigned("mint", 3)
-    sent.deferred("mint", "wrap")
-    sent.told("mail", 1, taken=False)
+    sent.assigned(NAMES, "mint", 0)
+    sent.assigned(NAMES, "mint", 3)
+    sent.deferred(NAMES, "mint", "wrap")
+    sent.told(Names("fund"), "mail", 1, taken=False)
     assert kept == [
-        ("ballast.operation.assigned", 3, "mint"),
-        ("ballast.leg.wait", 1, "mint", "wrap"),
-        ("ballast.alert.told", 1, "mail", "failed"),
+        ("ballast.operation.assigned", 3, "default", "mint"),
+        ("ballast.leg.wait", 1, "default", "mint", "wrap"),
+        ("ballast.alert.told", 1, "fund", "mail", "failed"),
     ]
 
 
@@ -86,8 +87,8 @@ def test_off__nothing_is_sent_and_nothing_is_read(ledger: Ledger, monkeypatch: p
     monkeypatch.setattr(stats, "incr", lambda *_, **__: pytest.fail("it is off"))
     sent.is_on.cache_clear()
     assert not sent.is_on()
-    sent.deferred("mint", "wrap")
-    sent.leg_done(ledger, "no such operation", Leg.MINT)
+    sent.deferred(NAMES, "mint", "wrap")
+    sent.leg_done(NAMES, ledger, "no such operation", Leg.MINT)
 
 
 def test_on__the_sink_fails__nothing_else_does(
@@ -98,8 +99,8 @@ def test_on__the_sink_fails__nothing_else_does(
 
     monkeypatch.setattr(stats, "incr", broken)
     monkeypatch.setattr(stats, "timing", broken)
-    sent.deferred("mint", "wrap")
-    sent.timing("ballast.check.duration", timedelta(0), mode="live")
+    sent.deferred(NAMES, "mint", "wrap")
+    sent.timing("ballast.check.duration", timedelta(0), book="default", mode="live")
     assert caplog.text.count("could not be sent: OSError") == 2
 
 

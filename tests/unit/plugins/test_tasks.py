@@ -11,8 +11,6 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError, Ai
 from airflow.sdk.execution_time.comms import ErrorResponse
 
 from ballast import tasks
-from ballast.progress import PREFIX
-from ballast.switch import HOLD, SWITCH
 from include import snapshot
 from include.domain.decision import Decision, PlannedOperation, Reason
 from include.domain.operation import Leg, OperationKind
@@ -22,7 +20,7 @@ from include.settings import Settings, load_settings
 from include.venues.errors import Unavailable
 from tests.support.plans import recorded_check
 from tests.support.plans import snapshot as balances
-from tests.unit.plugins.fakes import RUN, opened, settings
+from tests.unit.plugins.fakes import NAMES, RUN, opened, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,7 +93,7 @@ def enter(
             "ti": runs_of_dag,
         }
         monkeypatch.setattr(tasks, "get_current_context", lambda: context)
-        monkeypatch.setattr(tasks, "load_settings", lambda: own or settings(**ENABLED))
+        monkeypatch.setattr(tasks, "load_settings", lambda *, book: own or settings(**ENABLED))
 
     monkeypatch.setattr(tasks, "open_ledger", open_ledger)
     monkeypatch.setattr(tasks, "open_venues", open_venues)
@@ -123,7 +121,7 @@ def nothing_planned(ledger: Ledger) -> dict[str, Any]:
 def test_check__out_of_band__says_what_is_planned(enter: Callable[..., None], ledger: Ledger) -> None:
     enter()
 
-    found = tasks.check()
+    found = tasks.check("")
 
     assert found["mode"] == "live"
     assert found["decisions"] == {"AAPL": "planned", "USDC": "balanced"}
@@ -135,7 +133,7 @@ def test_check__out_of_band__says_what_is_planned(enter: Callable[..., None], le
 def test_check__disabled__observes(enter: Callable[..., None]) -> None:
     enter(settings())
 
-    found = tasks.check()
+    found = tasks.check("")
 
     assert (found["mode"], found["decisions"]["AAPL"]) == ("observe", "rebalancing_disabled")
     assert found["kinds"] == []
@@ -144,7 +142,7 @@ def test_check__disabled__observes(enter: Callable[..., None]) -> None:
 def test_check__dry_run__plans_nothing(enter: Callable[..., None]) -> None:
     enter(dry_run=True)
 
-    found = tasks.check()
+    found = tasks.check("")
 
     assert (found["mode"], found["decisions"]["AAPL"], found["kinds"]) == ("dry_run", "dry_run", [])
 
@@ -152,36 +150,36 @@ def test_check__dry_run__plans_nothing(enter: Callable[..., None]) -> None:
 def test_check__other_assets_are_chosen__leaves_this_one_alone(enter: Callable[..., None]) -> None:
     enter(assets=["USDC"])
 
-    assert tasks.check()["decisions"]["AAPL"] == "not_selected"
+    assert tasks.check("")["decisions"]["AAPL"] == "not_selected"
 
 
 @pytest.mark.parametrize("value", ["drain", "halt"])
 def test_check__switch_is_not_at_run__plans_nothing(
     enter: Callable[..., None], variables: Variables, value: str
 ) -> None:
-    variables.values[SWITCH] = value
+    variables.values[NAMES.switch] = value
     enter()
 
-    assert tasks.check()["decisions"]["AAPL"] == "switch_not_at_run"
+    assert tasks.check("")["decisions"]["AAPL"] == "switch_not_at_run"
 
 
 @pytest.mark.parametrize(("value", "reason"), [("aapl", "held"), ("AAPL;", "held"), ("USDC", "planned")])
 def test_check__hold_list__is_read(
     enter: Callable[..., None], variables: Variables, value: str, reason: str
 ) -> None:
-    variables.values[HOLD] = value
+    variables.values[NAMES.hold] = value
     enter()
 
-    assert tasks.check()["decisions"]["AAPL"] == reason
+    assert tasks.check("")["decisions"]["AAPL"] == reason
 
 
 def test_check__hold_list_names_an_asset_that_is_not_there__says_so(
     enter: Callable[..., None], variables: Variables, told: list[str]
 ) -> None:
-    variables.values[HOLD] = "APPL, AAPL"
+    variables.values[NAMES.hold] = "APPL, AAPL"
     enter()
 
-    tasks.check()
+    tasks.check("")
 
     assert told == ["held, but not among the assets of the settings: APPL"]
 
@@ -194,7 +192,7 @@ def test_check__asked_for_by_hand__plans_just_that_and_records_who_asked(
 ) -> None:
     enter(**BY_HAND)
 
-    found = tasks.check()
+    found = tasks.check("")
 
     assert (found["decisions"]["AAPL"], found["kinds"]) == ("planned", [MINT])
     [decision] = [one for one in ledger.decisions(found["check"]) if one.asset == "AAPL"]
@@ -224,7 +222,7 @@ def test_check__asked_for_wrongly__fails_before_anything_is_read(
     monkeypatch.setattr(tasks, "open_venues", lambda _: pytest.fail("a venue was opened"))
 
     with pytest.raises(AirflowFailException, match=complaint):
-        tasks.check()
+        tasks.check("")
 
     assert ledger.snapshot_before(datetime.max.replace(tzinfo=UTC)) is None
 
@@ -235,9 +233,9 @@ def test_check__asked_for_too_much__is_recorded_and_fails_with_the_most_that_wou
     enter(settings(**ENABLED, equity_daily_maximum="4"), **BY_HAND)
 
     with pytest.raises(AirflowFailException, match=r"over_daily_limit: .* The most that would do is 4\."):
-        tasks.check()
+        tasks.check("")
 
-    assert variables.values[SWITCH] == "run"  # the day's limit is not reached by a wish
+    assert variables.values[NAMES.switch] == "run"  # the day's limit is not reached by a wish
     assert ledger.snapshot_before(datetime.max.replace(tzinfo=UTC)) is not None
 
 
@@ -250,7 +248,7 @@ def test_check__asked_for_as_a_dry_run__says_what_it_would_do(
 ) -> None:
     enter(own, **{**BY_HAND, **params})
 
-    found = tasks.check()
+    found = tasks.check("")
 
     assert (found["kinds"], found["mode"]) == ([], "dry_run")
     assert found["decisions"]["AAPL"] in (reason, "rebalancing_disabled")
@@ -260,7 +258,7 @@ def test_check__asked_for_where_nothing_may_move__fails(enter: Callable[..., Non
     enter(settings(), **BY_HAND)
 
     with pytest.raises(AirflowFailException, match="rebalancing_disabled"):
-        tasks.check()
+        tasks.check("")
 
     assert ledger.operations() == []
 
@@ -269,17 +267,17 @@ def test_run_by_hand__run_again_from_the_start__moves_it_once(
     enter: Callable[..., None], ledger: Ledger, clock: Clock
 ) -> None:
     enter(**BY_HAND)
-    first = tasks.claim(MINT, tasks.check())
+    first = tasks.claim("", MINT, tasks.check(""))
     clock.pass_(seconds=1)
-    assert tasks.claim(MINT, tasks.check()) == first  # it is still open, and handed out again
+    assert tasks.claim("", MINT, tasks.check("")) == first  # it is still open, and handed out again
     with ledger.lease(first[0]["operation_id"], "a leg", timedelta(minutes=1)) as lease:
         lease.finish(Leg.MINT, amount_out=5 * 10**9)
     clock.pass_(seconds=1)
 
-    again = tasks.check()
+    again = tasks.check("")
 
     assert again["decisions"]["AAPL"] == "asked_before"
-    assert tasks.claim(MINT, again) == []
+    assert tasks.claim("", MINT, again) == []
     assert len(ledger.operations()) == 1
 
 
@@ -322,13 +320,13 @@ def test_check__daily_maximum_reached__turns_the_switch_to_drain_and_says_which(
 ) -> None:
     enter(settings(**SPENT))
 
-    assert tasks.check()["decisions"]["AAPL"] == "over_daily_limit"
+    assert tasks.check("")["decisions"]["AAPL"] == "over_daily_limit"
 
-    assert variables.values[SWITCH] == "drain"
+    assert variables.values[NAMES.switch] == "drain"
     (line,) = told
     assert line.startswith("a daily maximum is reached, so rebalancing_switch is turned to drain. AAPL: ")
     assert line.endswith("the daily maximum of all equities is 31, 31 is moved today, 0 is left.")
-    assert tasks.check()["decisions"]["AAPL"] == "switch_not_at_run"
+    assert tasks.check("")["decisions"]["AAPL"] == "switch_not_at_run"
 
 
 @pytest.mark.usefixtures("a_full_day")
@@ -337,9 +335,9 @@ def test_check__just_below_the_daily_maximum__leaves_the_switch_at_run(
 ) -> None:
     enter(settings(**{**ENABLED, "equity_daily_maximum": "31.01"}))
 
-    assert tasks.check()["decisions"]["AAPL"] == "planned"
+    assert tasks.check("")["decisions"]["AAPL"] == "planned"
 
-    assert variables.values[SWITCH] == "run"
+    assert variables.values[NAMES.switch] == "run"
     assert told == []
 
 
@@ -349,13 +347,13 @@ def test_check__daily_maximum_reached_where_nothing_may_move__leaves_the_switch_
     enter: Callable[..., None], variables: Variables, ledger: Ledger, clock: Clock, why: str
 ) -> None:
     recorded_check(ledger, clock(), AAPL=SHARES, USDC=SHARES)
-    variables.values[SWITCH] = before = "halt" if why == "halt" else "run"
+    variables.values[NAMES.switch] = before = "halt" if why == "halt" else "run"
     own = settings(**{**SPENT, "rebalancing_enabled": str(why != "disabled")})
     enter(own, run_type="backfill" if why == "backfill" else "scheduled", dry_run=why == "dry run")
 
-    tasks.check()
+    tasks.check("")
 
-    assert variables.values[SWITCH] == before
+    assert variables.values[NAMES.switch] == before
 
 
 def test_check__operation_is_open__tells_its_kind_to_the_claims(
@@ -364,25 +362,25 @@ def test_check__operation_is_open__tells_its_kind_to_the_claims(
     opened(ledger, clock, OperationKind.USDC_BASE_TO_ALPACA)
     enter()
 
-    assert tasks.check()["kinds"] == [MINT, "usdc_base_to_alpaca"]
+    assert tasks.check("")["kinds"] == [MINT, "usdc_base_to_alpaca"]
 
 
 def test_check__variables_were_edited__puts_them_right(
     enter: Callable[..., None], variables: Variables
 ) -> None:
-    variables.values[PREFIX + "TSLA"] = "by hand"
+    variables.values[NAMES.in_progress("TSLA")] = "by hand"
     enter()
 
-    tasks.check()
+    tasks.check("")
 
-    assert PREFIX + "TSLA" not in variables.values
+    assert NAMES.in_progress("TSLA") not in variables.values
 
 
 def test_check__nothing_is_set_up__is_skipped_and_names_what_is_missing(enter: Callable[..., None]) -> None:
     enter(load_settings(environ={}))
 
     with pytest.raises(AirflowSkipException, match="wallet, ethereum_rpc_url, base_rpc_url"):
-        tasks.check()
+        tasks.check("")
 
 
 def test_check__backfill__replays_what_was_recorded(
@@ -392,7 +390,7 @@ def test_check__backfill__replays_what_was_recorded(
     monkeypatch.setattr(snapshot, "take", None)  # nothing may be read
     enter(run_type="backfill", logical_date=clock() + timedelta(minutes=2))
 
-    found = tasks.check()
+    found = tasks.check("")
 
     assert (found["mode"], found["decisions"]["AAPL"], found["kinds"]) == ("replay", "dry_run", [])
 
@@ -404,7 +402,7 @@ def test_check__backfill_of_a_time_before_the_first__is_skipped_and_says_so(
     enter(run_type="backfill", logical_date=clock() - timedelta(minutes=5))
 
     with pytest.raises(AirflowSkipException, match="nothing to replay"):
-        tasks.check()
+        tasks.check("")
 
 
 def test_claim__planned__opens_shows_and_hands_out(
@@ -412,12 +410,12 @@ def test_claim__planned__opens_shows_and_hands_out(
 ) -> None:
     enter()
 
-    handed = tasks.claim(MINT, planned(ledger, clock))
+    handed = tasks.claim("", MINT, planned(ledger, clock))
 
     (operation,) = ledger.operations()
     assert handed == [{"operation_id": operation.id, "asset": "AAPL", "label": "31 AAPL shares"}]
     assert operation.run_id == RUN
-    assert PREFIX + "AAPL" in variables.values
+    assert NAMES.in_progress("AAPL") in variables.values
 
 
 def test_claim__tried_again__hands_out_the_same(
@@ -426,7 +424,7 @@ def test_claim__tried_again__hands_out_the_same(
     enter()
     checked = planned(ledger, clock)
 
-    assert tasks.claim(MINT, checked) == tasks.claim(MINT, checked)
+    assert tasks.claim("", MINT, checked) == tasks.claim("", MINT, checked)
     assert len(ledger.operations()) == 1
 
 
@@ -434,7 +432,7 @@ def test_claim__another_kind__opens_nothing(enter: Callable[..., None], ledger: 
     enter()
     checked = {**planned(ledger, clock), "kinds": [MINT, "redemption"]}
 
-    assert tasks.claim("redemption", checked) == []
+    assert tasks.claim("", "redemption", checked) == []
     assert ledger.operations() == []
 
 
@@ -444,7 +442,7 @@ def test_claim__nothing_of_the_kind__does_not_even_open_the_ledger(
     enter()
     monkeypatch.setattr(tasks, "open_ledger", None)
 
-    assert tasks.claim("redemption", planned(ledger, clock)) == []
+    assert tasks.claim("", "redemption", planned(ledger, clock)) == []
 
 
 @pytest.mark.parametrize("mode", [CheckMode.DRY_RUN, CheckMode.REPLAY])
@@ -454,7 +452,7 @@ def test_claim__in_a_run_that_moves_nothing__opens_and_adopts_nothing(
     opened(ledger, clock)  # of a run that is no more
     enter(run_id="another")
 
-    assert tasks.claim(MINT, {**planned(ledger, clock), "mode": mode.value}) == []
+    assert tasks.claim("", MINT, {**planned(ledger, clock), "mode": mode.value}) == []
     assert [operation.run_id for operation in ledger.operations()] == [RUN]
 
 
@@ -464,9 +462,9 @@ def test_claim__switched_since_the_check__opens_nothing(
 ) -> None:
     enter()
     checked = planned(ledger, clock)
-    variables.values[SWITCH] = value
+    variables.values[NAMES.switch] = value
 
-    assert tasks.claim(MINT, checked) == []
+    assert tasks.claim("", MINT, checked) == []
     assert ledger.operations() == []
 
 
@@ -475,9 +473,9 @@ def test_claim__held_since_the_check__opens_nothing(
 ) -> None:
     enter()
     checked = planned(ledger, clock)
-    variables.values[HOLD] = "AAPL"
+    variables.values[NAMES.hold] = "AAPL"
 
-    assert tasks.claim(MINT, checked) == []
+    assert tasks.claim("", MINT, checked) == []
     assert ledger.operations() == []
 
 
@@ -493,7 +491,7 @@ def test_claim__operation_of_another_run__is_adopted_once_that_is_over(
         runs.states[RUN] = state
     enter(run_id="another")
 
-    handed = tasks.claim(MINT, nothing_planned(ledger))
+    handed = tasks.claim("", MINT, nothing_planned(ledger))
 
     assert [entry["operation_id"] for entry in handed] == ([operation["operation_id"]] if adopted else [])
     assert ledger.operations()[0].run_id == ("another" if adopted else RUN)
@@ -515,7 +513,7 @@ def test_claim__airflow_cannot_tell_about_a_run__adopts_nothing_and_fails(
     enter(run_id="another")
 
     with pytest.raises(AirflowRuntimeError):
-        tasks.claim(MINT, nothing_planned(ledger))
+        tasks.claim("", MINT, nothing_planned(ledger))
 
     assert ledger.operations()[0].run_id == RUN
 
@@ -538,7 +536,7 @@ def test_claim__more_than_airflow_maps_over__hands_out_as_many_as_it_does(
     )
     enter()
 
-    handed = tasks.claim(MINT, nothing_planned(ledger))
+    handed = tasks.claim("", MINT, nothing_planned(ledger))
 
     assert len(handed) == 1
     assert len(ledger.operations(only_open=True)) == 2
@@ -549,8 +547,8 @@ def test_claim__settled_operation__is_not_handed_out_again(
 ) -> None:
     enter()
     checked = planned(ledger, clock)
-    (handed,) = tasks.claim(MINT, checked)
+    (handed,) = tasks.claim("", MINT, checked)
     with ledger.lease(handed["operation_id"], "somebody", timedelta(minutes=1)) as lease:
         lease.finish(Leg.MINT, amount_out=1)
 
-    assert tasks.claim(MINT, checked) == []
+    assert tasks.claim("", MINT, checked) == []

@@ -28,7 +28,7 @@ HOUR = 3600.0
 
 @pytest.fixture(autouse=True)
 def _venues(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triggers, "_venues", SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr(triggers, "_venues", {"": SimpleNamespace(close=lambda: None)})
 
 
 def condition(*looks: bool | Exception) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def test_run__machine_was_asleep__fires_at_the_next_look_at_the_clock(
 
 
 def test_run__waits_for_a_moment__asks_nobody(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triggers, "shared_hub", lambda: pytest.fail("nothing has to be looked at"))
+    monkeypatch.setattr(triggers, "shared_hub", lambda _: pytest.fail("nothing has to be looked at"))
     began = clock()
     wait = Until.at(clock() + timedelta(seconds=20)).to_dict()
 
@@ -183,13 +183,13 @@ def test_run__cancelled__leaves_no_poll_behind(clock: Clock) -> None:
     async def scenario() -> None:
         task = asyncio.ensure_future(trigger._until())
         for _ in range(1000):
-            if triggers.shared_hub().sources:
+            if triggers.shared_hub("").sources:
                 break
             await asyncio.sleep(0.005)
-        assert len(triggers.shared_hub().sources) == 1
+        assert len(triggers.shared_hub("").sources) == 1
         task.cancel()
         await asyncio.wait([task])
-        assert triggers.shared_hub().sources == []
+        assert triggers.shared_hub("").sources == []
 
     asyncio.run(scenario())
 
@@ -199,26 +199,26 @@ def test_run__venue_refuses__connections_are_read_again(
 ) -> None:
     settings = object()
     opened: Any = SimpleNamespace(close=lambda: None)
-    monkeypatch.setattr(triggers, "load_settings", lambda: settings)
+    monkeypatch.setattr(triggers, "load_settings", lambda **_: settings)
     monkeypatch.setattr(triggers, "connect", lambda given: opened if given is settings else None)
 
     run(waiting(clock, Refused("the key is not known"), True), clock, monkeypatch)
 
-    assert triggers.shared_venues() is opened
+    assert triggers.shared_venues("") is opened
 
 
 def test_close_venues__opened_again_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     closed: list[bool] = []
     again: Any = object()
-    monkeypatch.setattr(triggers, "_venues", SimpleNamespace(close=lambda: closed.append(True)))
-    monkeypatch.setattr(triggers, "load_settings", lambda: None)
+    monkeypatch.setattr(triggers, "_venues", {"": SimpleNamespace(close=lambda: closed.append(True))})
+    monkeypatch.setattr(triggers, "load_settings", lambda **_: None)
     monkeypatch.setattr(triggers, "connect", lambda _: again)
 
-    triggers.close_venues()
-    triggers.close_venues()
+    triggers.close_venues("")
+    triggers.close_venues("")
 
     assert closed == [True]
-    assert triggers.shared_venues() is again
+    assert triggers.shared_venues("") is again
 
 
 def test_shared_venues__asked_twice__are_opened_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,11 +228,11 @@ def test_shared_venues__asked_twice__are_opened_once(monkeypatch: pytest.MonkeyP
         opened.append(object())
         return opened[-1]
 
-    monkeypatch.setattr(triggers, "_venues", None)
-    monkeypatch.setattr(triggers, "load_settings", lambda: None)
+    monkeypatch.setattr(triggers, "_venues", {})
+    monkeypatch.setattr(triggers, "load_settings", lambda **_: None)
     monkeypatch.setattr(triggers, "connect", connect)
 
-    assert triggers.shared_venues() is triggers.shared_venues()
+    assert triggers.shared_venues("") is triggers.shared_venues("")
     assert len(opened) == 1
 
 

@@ -12,11 +12,11 @@ from airflow.sdk._shared.module_loading import import_string
 from airflow.triggers.base import BaseEventTrigger
 
 from ballast import triggers, watcher
-from ballast.watcher import OUT_OF_BAND, BalanceTrigger
+from ballast.watcher import BalanceTrigger
 from include.check import Switch
 from include.domain.limits import Hold
 from include.venues.errors import Unavailable
-from tests.unit.plugins.fakes import settings
+from tests.unit.plugins.fakes import NAMES, settings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -78,7 +78,7 @@ def test_schedule__reaction__is_the_interval_or_the_balances() -> None:
     assert found.timetable == DeltaTriggerTimetable(timedelta(seconds=45))
     asset: Any = found.asset_condition
     [watched] = asset.watchers
-    assert (asset.name, watched.name) == (OUT_OF_BAND, OUT_OF_BAND)
+    assert (asset.name, watched.name) == (NAMES.out_of_band, NAMES.out_of_band)
     assert watched.trigger.serialize() == (
         "ballast.watcher.BalanceTrigger",
         {"every": 2.0, "rest": 7.0},
@@ -115,7 +115,7 @@ def test_run__what_it_follows__are_the_books_own_balances_under_switch_and_hold_
 
     monkeypatch.setattr(watcher, "open_ledger", open_ledger)
     monkeypatch.setattr(watcher, "load_settings", settings)
-    monkeypatch.setattr(triggers, "_venues", venues)
+    monkeypatch.setattr(triggers, "_venues", {"": venues})
     variables.values |= {"rebalancing_switch": "drain", "rebalancing_hold": "AAPL"}
 
     balances = BalanceTrigger(every=1, rest=5)._balances()

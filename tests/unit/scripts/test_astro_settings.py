@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from include.settings import load_settings
-from scripts.astro_settings import DEFAULT_FILE, PoolSetting, SetupError, read
+from scripts.astro_settings import DEFAULT_FILE, AirflowSettings, PoolSetting, SetupError, read, with_books
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +40,41 @@ class TestOurFile:
 
     def test_read__our_file__switch_is_at_run(self) -> None:
         assert read(DEFAULT_FILE).variables == {"rebalancing_switch": "run", "rebalancing_hold": "[]"}
+
+
+class TestWithBooks:
+    def test_with_books__the_nameless_one_alone__changes_nothing(self) -> None:
+        assert with_books(read(DEFAULT_FILE), [""]) == read(DEFAULT_FILE)
+
+    def test_with_books__a_named_one__has_pools_and_variables_as_the_nameless_one(self) -> None:
+        usual = read(DEFAULT_FILE)
+
+        found = with_books(usual, ["", "fund"])
+
+        pools = {pool.name: (pool.slots, pool.include_deferred) for pool in found.pools}
+        assert pools == {
+            "rebalancing_check": (1, False),
+            "rebalancing_operations": (32, True),
+            "rebalancing_fund_check": (1, False),
+            "rebalancing_fund_operations": (32, True),
+        }
+        assert found.variables == {
+            **usual.variables,
+            "rebalancing_fund_switch": "run",
+            "rebalancing_fund_hold": "[]",
+        }
+        assert found.connections == usual.connections
+
+    def test_with_books__what_the_file_names_itself__is_kept_and_counts_deferred_tasks(self) -> None:
+        usual = read(DEFAULT_FILE)
+        own = PoolSetting("rebalancing_fund_operations", 4, "mine", include_deferred=False)
+        given = AirflowSettings(pools=(*usual.pools, own), variables={"rebalancing_fund_switch": "drain"})
+
+        found = with_books(given, ["fund"])
+
+        [pool] = [pool for pool in found.pools if pool.name == own.name]
+        assert (pool.slots, pool.description, pool.include_deferred) == (4, "mine", True)
+        assert found.variables == {"rebalancing_fund_switch": "drain"}
 
 
 class TestRead:

@@ -21,13 +21,26 @@ BAD = Finding("other", Level.FAILURE, "bad", "Mend it.")
 def test_main__ends_with_1_for_a_failure_only(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], findings: list[Finding], code: int
 ) -> None:
-    monkeypatch.setattr(doctor, "examine", lambda: findings)
+    asked: list[str] = []
+
+    def examine(book: str) -> list[Finding]:
+        asked.append(book)
+        return findings
+
+    monkeypatch.setattr(doctor, "examine", examine)
 
     assert doctor.main([]) == code
+    assert asked == [""]
 
     shown = capsys.readouterr().out.splitlines()
     assert shown[:-2] == [line for finding in findings for line in finding.lines()]
     assert shown[-1].startswith("doctor: ")
+
+
+def test_main__of_a_book__looks_at_that_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "examine", lambda book: [OK] if book == "fund" else [BAD])
+
+    assert doctor.main(["--book", "fund"]) == 0
 
 
 @pytest.mark.parametrize("record", [None, {"pid": 1, "started": 1.0}])

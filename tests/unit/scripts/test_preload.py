@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from config.airflow_local_settings import OWN, PRELOADED, forks_tasks
+from config.airflow_local_settings import OWN, PRELOADED, READING, forks_readers, forks_tasks
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -16,20 +16,21 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.mark.parametrize(
     ("arguments", "loads"),
     [
-        (["scheduler"], True),
-        (["celery", "worker", "--concurrency", "4"], True),
-        (["celery", "flower"], False),
-        (["triggerer"], False),
-        (["api-server", "scheduler"], False),
-        ([], False),
+        (["scheduler"], PRELOADED),
+        (["celery", "worker", "--concurrency", "4"], PRELOADED),
+        (["dag-processor"], READING),
+        (["celery", "flower"], ()),
+        (["triggerer"], ()),
+        (["api-server", "scheduler"], ()),
+        ([], ()),
     ],
 )
-def test_local_settings__only_what_tasks_are_forked_from__loads_the_libraries(
-    tmp_path: Path, arguments: list[str], loads: bool
+def test_local_settings__only_what_others_are_forked_from__loads_the_libraries(
+    tmp_path: Path, arguments: list[str], loads: tuple[str, ...]
 ) -> None:
     # Stand-ins under the libraries' names, found first, since the real ones take seconds; `web3` is missing.
     (tmp_path / "web3.py").write_text("raise ImportError")
-    wanted = [name for name in PRELOADED if name != "web3"]
+    wanted = [name for name in dict.fromkeys((*PRELOADED, *READING)) if name != "web3"]
     for name in wanted:
         module = tmp_path.joinpath(*name.split("."))
         module.mkdir(parents=True)
@@ -45,17 +46,19 @@ def test_local_settings__only_what_tasks_are_forked_from__loads_the_libraries(
         check=True,
     )
 
-    assert done.stdout.split() == (wanted if loads else [])
+    assert done.stdout.split() == [name for name in wanted if name in loads]
 
 
 def test_forks_tasks__how_airflow_starts_it__is_recognised() -> None:
     assert forks_tasks(["/venv/bin/airflow", "scheduler", "--pid", "x"])
     assert forks_tasks(["/venv/bin/airflow", "celery", "worker"])
     assert not forks_tasks(["/venv/bin/airflow", "standalone"])
+    assert forks_readers(["/venv/bin/airflow", "dag-processor"])
+    assert not forks_readers(["/venv/bin/airflow", "scheduler"])
 
 
 def test_preloaded__every_name__is_of_a_library_that_is_installed() -> None:
-    for name in PRELOADED:
+    for name in (*PRELOADED, *READING):
         assert find_spec(name.partition(".")[0]) is not None
         assert not name.startswith(("include", "ballast"))
 

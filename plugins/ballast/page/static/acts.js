@@ -1,6 +1,7 @@
 // What a person can do, each through one dialog with a reason. The server decides; a refusal's text is shown as it is.
 
-import { Refused, get, post } from "./api.js";
+import { Refused, dagName, get, post } from "./api.js";
+import { bookLabel } from "./books.js";
 import { attribute, field, fields, make, say, shown, text } from "./dom.js";
 import { SWITCH, VERBS, kind, plainWords } from "./words.js";
 
@@ -27,7 +28,7 @@ form.addEventListener("submit", (event) => {
 /** Open the dialog for one act: {title, about, button, grave, fields, path, body, needsReason, done}. */
 export function openAct(act) {
   pending = act;
-  text(title, act.title);
+  text(title, [act.title, bookLabel()].filter(Boolean).join(" · "));
   text(parts.about, act.about);
   attribute(parts.do, "data-grave", act.grave ? "" : null);
   parts.fields.replaceChildren(...(act.fields ?? []));
@@ -124,7 +125,7 @@ export function askCheck(overview) {
   const live = moves ? "begins what is due" : "looks and records; nothing would begin as things stand";
   openAct({
     title: "Check now",
-    about: "Starts a run of the DAG rebalancing beside the scheduled ones.",
+    about: `Starts a run of the DAG ${dagName()} beside the scheduled ones.`,
     button: "Check",
     fields: [
       make(

@@ -48,15 +48,21 @@ function refusal(response, answer) {
   return `the server answered ${response.status}`;
 }
 
-/** An address in Airflow itself, which is one above the page. */
-export function airflow(path) {
-  return new URL(`../${path}`, document.baseURI).href;
+// Airflow is one above the page; the page of a book with a name is two further below.
+const PAGE = new URL(".", document.baseURI);
+const AIRFLOW = new URL(/\/ballast\/books\/[^/]+\/$/.test(PAGE.pathname) ? "../../../" : "../", PAGE);
+let dag = ""; // what is opened in Airflow; every overview says it
+
+/** Say which DAG the page is about: that of the newest overview. */
+export function about(overview) {
+  dag = overview.dag;
 }
+
+/** What the DAG is called. */
+export const dagName = () => dag;
 
 /** Where Airflow shows the DAG. */
-export const dagUrl = () => airflow("dags/rebalancing");
+export const dagUrl = () => new URL(`dags/${dag}`, AIRFLOW).href;
 
 /** Where Airflow shows one run of the DAG. */
-export function runUrl(runId) {
-  return airflow(`dags/rebalancing/runs/${encodeURIComponent(runId)}`);
-}
+export const runUrl = (runId) => `${dagUrl()}/runs/${encodeURIComponent(runId)}`;

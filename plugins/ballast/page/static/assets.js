@@ -2,6 +2,7 @@
 // that a thousand of them cost little; each is changed only when its own data change.
 
 import { askHold } from "./acts.js";
+import { dagName } from "./api.js";
 import { drawBand, position } from "./band.js";
 import { attribute, fields, fill, keyed, make, shown, stamp, text } from "./dom.js";
 import { amount, amountNode, ratio } from "./format.js";
@@ -81,7 +82,7 @@ function draw() {
 }
 
 function emptyWords(total, sought) {
-  if (!overview.check) return "No check has been recorded yet. The first run of the DAG rebalancing shows the book here.";
+  if (!overview.check) return `No check has been recorded yet. The first run of the DAG ${dagName()} shows the book here.`;
   if (total === 0) return "The newest check looked at no asset: none is configured.";
   return sought ? `No asset here is called ${sought}.` : "No asset is in this state.";
 }

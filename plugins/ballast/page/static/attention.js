@@ -1,7 +1,7 @@
 // First on the page: what does not go on without a person, and what they can do about it.
 
 import { actOn } from "./acts.js";
-import { dagUrl } from "./api.js";
+import { dagName, dagUrl } from "./api.js";
 import { fields, fill, keyed, link, make, shown, stamp, text } from "./dom.js";
 import { ageNode } from "./format.js";
 import { VERBS, kind, leg, plainWords } from "./words.js";
@@ -14,7 +14,7 @@ export function needs(overview) {
   if (overview.paused) {
     found.push({
       key: "paused",
-      title: "The DAG rebalancing is paused in Airflow",
+      title: `The DAG ${dagName()} is paused in Airflow`,
       text: "Nothing runs: no check, and not even what is open. To stop only what is new, unpause it and turn the switch to drain.",
       dag: true,
     });

@@ -1,9 +1,10 @@
 // Asks for the overview every five seconds while the page is seen, and hands it to the parts of the page.
 
 import { afterAct } from "./acts.js";
-import { Refused, get } from "./api.js";
+import { Refused, about, get } from "./api.js";
 import { onAssetChosen, showAssets } from "./assets.js";
 import { needs, showAttention } from "./attention.js";
+import { showBooks } from "./books.js";
 import { allowActs } from "./detail.js";
 import { attribute, field, fields, openLinksOutside, say, shown, text } from "./dom.js";
 import { clock, duration, server, tick } from "./format.js";
@@ -39,6 +40,7 @@ async function look() {
   clearTimeout(timer);
   asking = true;
   again = false;
+  void showBooks();
   try {
     const overview = await get("overview");
     server.set(overview.as_of);
@@ -57,6 +59,7 @@ async function look() {
 }
 
 function show(overview) {
+  about(overview);
   const words = summaryWords(overview);
   text(summary, words);
   allowActs(overview.may_act);

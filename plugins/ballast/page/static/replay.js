@@ -1,7 +1,7 @@
 // Replays: the past decided again under other settings, and compared with what was done.
 
 import { openAct } from "./acts.js";
-import { Refused, get } from "./api.js";
+import { Refused, dagName, get } from "./api.js";
 import { attribute, fields, fill, keyed, make, shown, text } from "./dom.js";
 import { amount, dollars, duration, moment, momentNode, ratio } from "./format.js";
 import { ReplayChart } from "./replay-chart.js";
@@ -42,7 +42,7 @@ export async function showReplays(overview, now = performance.now()) {
     return;
   }
   text(parts.count, known.length ? String(known.length) : "");
-  text(parts.empty, "There is none yet. Start one here, or with a backfill of the DAG rebalancing in Airflow.");
+  text(parts.empty, `There is none yet. Start one here, or with a backfill of the DAG ${dagName()} in Airflow.`);
   shown(parts.empty, known.length === 0);
   shown(parts.list, known.length > 0);
   list();
@@ -207,7 +207,7 @@ function askReplay() {
   const decimal = { inputmode: "decimal", placeholder: "as set" };
   openAct({
     title: "Decide the past again",
-    about: "Creates a backfill of the DAG rebalancing, one run for each check of that time. It decides on recorded balances and moves nothing. Other fields are in Airflow's own form.",
+    about: `Creates a backfill of the DAG ${dagName()}, one run for each check of that time. It decides on recorded balances and moves nothing. Other fields are in Airflow's own form.`,
     button: "Start it",
     fields: [
       box("since", "From", { type: "datetime-local", value: local(Date.now() - 86_400_000) }),

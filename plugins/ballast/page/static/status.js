@@ -1,7 +1,7 @@
 // The row of readings: switch, mode, last check, how much of the book is in trim, what moves.
 
 import { askCheck, askSwitch } from "./acts.js";
-import { runUrl } from "./api.js";
+import { dagName, runUrl } from "./api.js";
 import { attribute, fields, fill, link, shown, text } from "./dom.js";
 import { ageNode, duration, moment, setAge } from "./format.js";
 import { askStart } from "./start.js";
@@ -61,7 +61,7 @@ function showCheck({ check, check_interval_seconds: interval }) {
     text(parts.check, "none yet");
     parts.check.ballastMark = "";
     parts["check-note"].ballastMark = "";
-    text(parts["check-note"], "the DAG rebalancing has recorded no check");
+    text(parts["check-note"], `the DAG ${dagName()} has recorded no check`);
     attribute(box, "data-notable", "");
     return;
   }

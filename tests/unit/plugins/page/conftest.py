@@ -13,11 +13,13 @@ from starlette.routing import Mount
 
 from ballast.page.mount import Mounted
 from include.overview.reader import Reader
+from include.settings import Names, sources
 from tests.support.airflow_home import HOME
 from tests.unit.plugins.fakes import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from fastapi import FastAPI
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from include.settings import Settings
     from tests.support.clock import Clock
 
-ROLES = {"vera": "VIEWER", "udo": "USER", "ulla": "OP", "ada": "ADMIN", "nemo": None}
+ROLES = {"vera": "VIEWER", "udo": "USER", "ulla": "OP", "ada": "ADMIN", "anna": "OP", "nemo": None}
 HOST = "http://localhost:8080"
 
 
@@ -80,10 +82,14 @@ class Given:
 
 @dataclass
 class Browser:
-    """Asks as somebody."""
+    """Asks as somebody.
+
+    :param at: what the path of the book's page has below that of the book without a name.
+    """
 
     client: TestClient
     token: str | None
+    at: str = ""
 
     def get(self, path: str, **more: Any) -> Any:
         return self.ask("GET", path, **more)
@@ -100,7 +106,7 @@ class Browser:
         self.client.cookies.clear()
         if self.token is not None:
             self.client.cookies.set("_token", self.token)
-        return self.client.request(method, f"/ballast/{path}", follow_redirects=False, **more)
+        return self.client.request(method, f"/ballast/{self.at}{path}", follow_redirects=False, **more)
 
 
 @pytest.fixture
@@ -113,7 +119,8 @@ def client(airflow: FastAPI, source: Given, monkeypatch: pytest.MonkeyPatch) -> 
     """A client of Airflow, the page in it made from `source`."""
     from ballast.page.app import create_app  # noqa: PLC0415 - after Airflow's environment is said
 
-    monkeypatch.setattr(mounted(airflow), "_app", create_app(source))  # type: ignore[arg-type]  # it gives the same
+    app = create_app(Names(), source)  # type: ignore[arg-type]  # it gives the same
+    monkeypatch.setattr(mounted(airflow), "_apps", {"": app})
     return TestClient(airflow, base_url=HOST)
 
 
@@ -158,15 +165,16 @@ def nemo(client: TestClient) -> Browser:
 
 
 @pytest.fixture(autouse=True)
-def _clean(airflow: FastAPI, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Leave no Variable and no line of the audit log behind."""
+def _clean(airflow: FastAPI, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Find no books of the developer, and leave no Variable and no line of the audit log behind."""
     from airflow.models import Log  # noqa: PLC0415
     from airflow.models.variable import Variable  # noqa: PLC0415
     from airflow.utils.session import create_session  # noqa: PLC0415
     from sqlalchemy import delete  # noqa: PLC0415
 
-    for name in [name for name in os.environ if name.startswith("AIRFLOW_VAR_")]:
+    for name in [name for name in os.environ if name.startswith(("AIRFLOW_VAR_", "BALLAST_"))]:
         monkeypatch.delenv(name)
+    monkeypatch.setattr(sources, "DEFAULT_FILE", tmp_path / "settings.toml")
     yield
     with create_session() as session:
         session.execute(delete(Variable))

@@ -33,6 +33,7 @@ READS = [
     "static/index.html",
     "api/openapi.json",
     "api/overview",
+    "api/books",
     "api/history?asset=AAPL",
     "api/operations",
     "api/replays",
@@ -45,7 +46,7 @@ PAGES = {"", "runbook"}
 
 def routes(airflow: FastAPI) -> set[tuple[str, str]]:
     """Return method and path of everything the page's app answers to, with its parameters filled in."""
-    app: Any = mounted(airflow)._made()
+    app: Any = mounted(airflow)._app_of("")
     found = set()
     for route in app.routes:
         assert isinstance(route, APIRoute), f"{route} may answer without a login"

@@ -14,9 +14,8 @@ from airflow.utils.session import create_session
 from sqlalchemy import select
 
 from ballast import interventions
-from ballast.progress import PREFIX
-from ballast.switch import HOLD, SWITCH
 from include.domain.operation import OperationStatus
+from include.settings import Names
 from tests.support.airflow_home import ROOT
 from tests.unit.plugins.fakes import opened, settings
 
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from include.settings import Settings
     from tests.support.clock import Clock
     from tests.unit.plugins.page.conftest import Browser, Given
+
+SWITCH, HOLD, SHOWN = Names().switch, Names().hold, Names().in_progress("AAPL")
 
 
 def audited() -> list[tuple[str, str | None, str | None, Any]]:
@@ -200,7 +201,7 @@ def operation(ledger: Ledger, clock: Clock, source: Given, monkeypatch: pytest.M
 
 
 def test_cancel__is_done_recorded_and_shown(ulla: Browser, ledger: Ledger, operation: str) -> None:
-    Variable.set(PREFIX + "AAPL", "shown")
+    Variable.set(SHOWN, "shown")
     answer = ulla.post(f"api/operations/{operation}/cancel", {"reason": "a split"})
     assert answer.status_code == 200
     assert answer.json()["status"] == "cancelled"
@@ -210,14 +211,14 @@ def test_cancel__is_done_recorded_and_shown(ulla: Browser, ledger: Ledger, opera
     assert (done.actor, done.reason) == ("ulla", "a split")
     entry = {"operation": operation, "asset": "AAPL", "reason": "a split"}
     assert audited() == [("ballast_cancel", "rebalancing", "ulla", entry)]
-    assert Variable.get(PREFIX + "AAPL", default_var=None) is None
+    assert Variable.get(SHOWN, default_var=None) is None
 
 
 def test_resume__is_done_and_the_variable_follows(ulla: Browser, ledger: Ledger, operation: str) -> None:
     answer = ulla.post(f"api/operations/{operation}/resume", {"reason": "open again"})
     assert answer.status_code == 200
     assert answer.json()["status"] == "open"
-    assert json.loads(Variable.get(PREFIX + "AAPL"))["operation"] == operation
+    assert json.loads(Variable.get(SHOWN))["operation"] == operation
 
 
 def test_verb__refused__says_why_and_changes_nothing(
@@ -253,8 +254,8 @@ def test_ledger__its_connection_is_missing__is_said(
 ) -> None:
     from ballast.page.source import Source  # noqa: PLC0415
 
-    monkeypatch.setattr("ballast.page.source.load_settings", settings)
-    monkeypatch.setattr(source, "reader", Source().reader, raising=False)
+    monkeypatch.setattr("ballast.page.source.load_settings", lambda book: settings())
+    monkeypatch.setattr(source, "reader", Source("").reader, raising=False)
     answer = ulla.get("api/overview")
     assert answer.status_code == 503
     assert "'rebalancing_ledger' is missing" in answer.json()["detail"]

@@ -10,13 +10,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import event
 
-from ballast.page import metrics
 from ballast.page.metrics import KEPT_FOR, Answers
 from include.alerts.kinds import Kind
 from include.domain.decision import Reason
 from include.ledger.alerts import AlertBook, Condition
 from include.metrics.definitions import METRICS
-from include.settings import load_settings
+from include.settings import Names, load_settings
 from tests.unit.overview import books
 from tests.unit.plugins.page.conftest import browser
 
@@ -27,22 +26,18 @@ if TYPE_CHECKING:
     from tests.support.clock import Clock
     from tests.unit.plugins.page.conftest import Browser, Given
 
-LABELS = {metric.exposed: metric.labels for metric in METRICS}
+LABELS = {metric.exposed: metric.own for metric in METRICS}
 TOKEN = "a-token-of-some-length"
 
 
-@pytest.fixture(autouse=True)
-def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics, "_answers", Answers())
-
-
-def numbers(answer: Any) -> dict[tuple[str, ...], float]:
-    """Return every sample by name and labels, as Prometheus understands it."""
+def numbers(answer: Any, book: str = "default") -> dict[tuple[str, ...], float]:
+    """Return every sample by name and own labels, as Prometheus understands it; all are of the book."""
     assert answer.status_code == 200, answer.text
+    samples = [one for family in text_string_to_metric_families(answer.text) for one in family.samples]
+    assert {sample.labels["book"] for sample in samples} == {book}
     return {
         (sample.name, *(sample.labels[label] for label in LABELS[sample.name])): sample.value
-        for family in text_string_to_metric_families(answer.text)
-        for sample in family.samples
+        for sample in samples
     }
 
 
@@ -145,14 +140,14 @@ def test_answers__several_in_a_moment__are_read_once(source: Given, vera: Browse
     answers: Any = Answers(lambda: moments[0])
     counted: list[str] = []
     event.listen(source.opened.engine, "before_cursor_execute", lambda *args: counted.append(args[2]))
-    first = answers.of(source)
+    first = answers.of(source, Names())
     read = len(counted)
     assert 0 < read < 30
     moments[0] = KEPT_FOR - 0.1
-    assert answers.of(source) is first
+    assert answers.of(source, Names()) is first
     assert len(counted) == read
     moments[0] = KEPT_FOR
-    assert answers.of(source) is not first
+    assert answers.of(source, Names()) is not first
     assert len(counted) <= 2 * read
 
 

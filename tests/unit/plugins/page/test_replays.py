@@ -30,7 +30,7 @@ def replay_id(ledger: Ledger, clock: Clock, source: Given) -> str:
     overrides = Overrides.read({"deviation": "0.1", "replay_name": "narrow"})
     for moment in (clock(), clock() - timedelta(minutes=1)):
         replay(ledger, source.settings(), Run("backfill__1"), moment, overrides, now=clock())
-    return replays._kept.of(ledger).list().replays[0].id
+    return replays.Kept().of(ledger).list().replays[0].id
 
 
 def test_replays__are_listed_with_what_was_set_and_what_was_skipped(vera: Browser, replay_id: str) -> None:
@@ -54,7 +54,7 @@ def test_replay__unknown_or_of_an_unknown_asset__is_not_found(vera: Browser, rep
 
 
 def test_kept__another_ledger__forgets_the_first(ledger: Ledger) -> None:
-    kept, other = replays._Kept(), ledger.__class__(ledger.engine)
+    kept, other = replays.Kept(), ledger.__class__(ledger.engine)
     assert kept.of(ledger) is kept.of(ledger)
     assert kept.of(other) is not kept.of(ledger)
 

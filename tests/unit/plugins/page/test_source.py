@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ballast.hooks import ConnectionIncomplete
 from ballast.page.source import Source
-from include.settings.loading import FILE_VARIABLE, SettingsError
+from include.ledger.owner import Owner, require_owner
+from include.settings import SettingsError
+from include.settings.sources import FILE_VARIABLE
 from tests.support.plans import recorded_check
 
 if TYPE_CHECKING:
@@ -32,7 +36,7 @@ def connect(monkeypatch: pytest.MonkeyPatch, database: Path) -> None:
 
 
 def test_settings__the_file_is_changed__are_read_again(file: Path) -> None:
-    source = Source()
+    source = Source("")
     first = source.settings()
     assert source.settings() is first
     file.write_text("rebalancing_deviation = 0.25\n", encoding="utf-8")
@@ -40,7 +44,7 @@ def test_settings__the_file_is_changed__are_read_again(file: Path) -> None:
 
 
 def test_settings__wrong__are_named_each_time_until_they_are_right(file: Path) -> None:
-    source = Source()
+    source = Source("")
     file.write_text("nonsense = 1\n", encoding="utf-8")
     for _ in range(2):
         with pytest.raises(SettingsError, match="nonsense"):
@@ -52,7 +56,7 @@ def test_settings__wrong__are_named_each_time_until_they_are_right(file: Path) -
 def test_ledger__stays_open_until_the_connection_names_another(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = Source()
+    source = Source("")
     connect(monkeypatch, tmp_path / "one.db")
     first = source.ledger()
     assert source.ledger() is first
@@ -63,6 +67,21 @@ def test_ledger__stays_open_until_the_connection_names_another(
     assert source.reader() is not reader
 
 
+def test_ledger__of_another_wallet__is_not_shown(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(monkeypatch, tmp_path / "ledger.db")
+    file.write_text(f'wallet = "0x{1:040x}"\n', encoding="utf-8")
+    source = Source("")
+    require_owner(
+        source.ledger().engine, Owner(f"0x{2:040x}", "mainnet", "other"), now=datetime(2026, 3, 2, tzinfo=UTC)
+    )
+
+    for _ in range(2):
+        with pytest.raises(ConnectionIncomplete, match="the ledger is that of the wallet"):
+            Source("").reader()
+
+
 def test_ledger__between_requests__nobody_is_kept_from_writing(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,7 +90,7 @@ def test_ledger__between_requests__nobody_is_kept_from_writing(
     from include.overview.reader import Steering, Viewer  # noqa: PLC0415
 
     connect(monkeypatch, tmp_path / "ledger.db")
-    source = Source()
+    source = Source("")
     source.reader().overview(source.settings(), Steering("run", Hold()), Viewer("ada", may_act=True))
     recorded_check(
         source.ledger(),
