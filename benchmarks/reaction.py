@@ -114,7 +114,7 @@ def run(quick: bool) -> list[Figure]:
             bench.until_watched()
             followed = [bench.trade()[0] for _ in range(5 if quick else 15)]
             ballast.airflow.stop(["triggerer"])
-            alone = [bench.trade()[0] for _ in range(2 if quick else 6)]
+            alone = [bench.trade()[0] for _ in range(2)]
         violations = ballast.world.conservation()
     if violations:
         raise RuntimeError(f"money is missing or too much: {violations}")
