@@ -68,3 +68,5 @@ def test_figures__of_both_worlds__show_ours_beside_airflows(judged: bool) -> Non
     mint = found["mint: overhead from the claim on"]
     assert (mint.value, mint.goal) == (40, "<= 5" if judged else "")
     assert found["a worker held, each operation"].value == 1.0
+    [least] = [one for name, one in found.items() if name.startswith("a worker held by a task")]
+    assert (least.value, least.compared_with) == (1.0, f"{AIRFLOWS}: 8")
