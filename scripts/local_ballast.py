@@ -79,16 +79,17 @@ class LocalBallast:
         environment = self.world.settings_environment() | {"AIRFLOW_CONN_REBALANCING_LEDGER": ledger}
         return environment | self.extra
 
-    def unpause(self) -> None:
-        """Let the schedule begin, once Airflow has read the DAG.
+    def unpause(self, dag: str = DAG_ID) -> None:
+        """Let the schedule of a DAG begin, once Airflow has read it.
 
         :raises AirflowFailed: when it does not get there, with the DAG's import error where there is one.
         """
-        self.airflow.wait_until(self._try_unpause, f"ready to unpause {DAG_ID}: {self.import_errors()}")
 
-    def _try_unpause(self) -> bool:
-        with self.airflow.client() as client:
-            return client.patch(f"/api/v2/dags/{DAG_ID}", json={"is_paused": False}).is_success
+        def is_unpaused() -> bool:
+            with self.airflow.client() as client:
+                return client.patch(f"/api/v2/dags/{dag}", json={"is_paused": False}).is_success
+
+        self.airflow.wait_until(is_unpaused, f"ready to unpause {dag}: {self.import_errors()}")
 
     def import_errors(self) -> list[str]:
         """Return what keeps Airflow from reading a DAG."""
@@ -96,11 +97,11 @@ class LocalBallast:
             errors = client.get("/api/v2/importErrors").raise_for_status().json()["import_errors"]
             return [error["stack_trace"] for error in errors]
 
-    def runs(self) -> list[dict[str, Any]]:
-        """Return the DAG's runs, newest first, as Airflow's API shows them."""
+    def runs(self, dag: str = DAG_ID) -> list[dict[str, Any]]:
+        """Return the runs of a DAG, newest first, as Airflow's API shows them."""
         with self.airflow.client() as client:
             answer = client.get(
-                f"/api/v2/dags/{DAG_ID}/dagRuns", params={"order_by": "-run_after", "limit": 100}
+                f"/api/v2/dags/{dag}/dagRuns", params={"order_by": "-run_after", "limit": 100}
             )
             runs: list[dict[str, Any]] = answer.raise_for_status().json()["dag_runs"]
             return runs

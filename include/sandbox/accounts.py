@@ -18,6 +18,7 @@ class Role(StrEnum):
 
     DEPLOYER = "deployer"  # owns and administers the contracts
     MAKER = "maker"  # the market maker's wallet, on both chains
+    OTHER_MAKER = "other-maker"  # the same of a second book, in a world of its own
     ISSUER = "issuer"  # mints stock tokens
     REDEMPTION = "redemption"  # the issuer's redemption wallet
     ALPACA = "alpaca"  # Alpaca's omnibus wallet on Ethereum: pays withdrawals

@@ -293,7 +293,8 @@ class Auditor:
 
     def _look(self) -> Look:
         state, deployment = self._broker.core.state, self._deployment
-        maker, trader, stranger = (account(r).address for r in (Role.MAKER, Role.TRADER, Role.STRANGER))
+        maker = self._vaults.owner
+        trader, stranger = (account(role).address for role in (Role.TRADER, Role.STRANGER))
         profile = self._broker.core.profile
         base_head, ethereum_head = self._base.head(), self._ethereum.head()
         base = (state.opening_blocks["base"] + 1, base_head)

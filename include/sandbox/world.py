@@ -63,6 +63,7 @@ class Endpoints:
 class World:
     """Starts, or attaches to, everything. A context manager that ends what it started.
 
+    :param maker: whose wallet it is. Two books cannot have the same.
     :param block_time: seconds between blocks of the chains it starts; None mines each transaction at once.
     :param state_dir: where chains and broker are kept, to be continued by the next start.
     """
@@ -71,6 +72,7 @@ class World:
         self,
         scenario: Scenario = DEFAULT,
         *,
+        maker: Role = Role.MAKER,
         endpoints: Endpoints | None = None,
         block_time: float | None = 1.0,
         latencies: Latencies | None = None,
@@ -79,7 +81,7 @@ class World:
         state_dir: Path | None = None,
     ) -> None:
         self.scenario = scenario
-        self.maker = account(Role.MAKER)
+        self.maker = account(maker)
         self.attestation: AttestationService | None = None
         self._endpoints = endpoints or Endpoints()
         self._next_shift = 0

@@ -358,6 +358,22 @@ def test_attach__to_chains_and_attestation_that_run__starts_only_a_broker(world:
     assert world.base.head() > 0
 
 
+def test_maker__another__has_a_wallet_of_its_own_that_holds_trades_and_is_counted() -> None:
+    other = account(Role.OTHER_MAKER)
+    with World(maker=Role.OTHER_MAKER, block_time=0.1) as world, ask(world) as client:
+        environment = world.settings_environment()
+        assert environment["BALLAST_WALLET"] == other.address != MAKER
+        wallet = json.loads(environment["AIRFLOW_CONN_EVM_WALLET"])
+        assert (wallet["login"], wallet["password"]) == (other.address, "0x" + bytes(other.key).hex())
+        world.shift(Shift("NVDA", Decimal("1.5"), Side.ONCHAIN))
+        body = {**MINT, "wallet_address": other.address}
+        assert client.post(f"{A}/tokenization/mint", json=body).is_success
+        until(lambda: world.holdings()["NVDA"]["tokens"] == Decimal("15.5"))
+        assert chains.balance(world.base_url, world.deployment.stocks["NVDA"], MAKER) == 0
+        assert world.under_way() == {}
+        assert world.conservation() == []
+
+
 def test_many__stocks__are_seeded_and_listed() -> None:
     with World(many(40), block_time=0.1) as world, ask(world) as client:
         rows = client.get(f"/v1/trading/accounts/{ACCOUNT_ID}/positions").json()
