@@ -26,16 +26,18 @@ from include.domain.limits import Hold
 from include.domain.operation import Leg
 from include.ledger import ledger as ledgers
 from include.ledger.ledger import Ledger
+from include.legs.conditions import TokenizationDecided
 from include.settings import Names, Settings, sources
 from include.settings.loading import load_usable
 from include.venues.errors import Unavailable
+from include.watch import sources as sources_of_waits
 from tests.support.plans import snapshot as balances
 from tests.unit.plugins.fakes import NAMES, RUN, Variables, context, opened, settings
 from tests.unit.plugins.test_notifiers import HERE, Kept
 from tests.unit.plugins.test_tasks import ENABLED, MINT, SHARES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.support.clock import Clock
@@ -169,6 +171,33 @@ class TestTriggers:
         asyncio.run(scenario())
 
         assert list(triggers._venues) == [""]
+
+    @pytest.mark.parametrize("book", ["", "fund"])
+    def test_condition__of_a_book__is_looked_at_in_its_poll_and_by_its_clients(
+        self, monkeypatch: pytest.MonkeyPatch, book: str
+    ) -> None:
+        asked: list[tuple[str, str]] = []
+
+        class Poll:
+            def __init__(self, book: str) -> None:
+                self.book = book
+
+            async def until(
+                self, _condition: object, *, source: Callable[[], object], **_rest: object
+            ) -> None:
+                asked.append(("poll", self.book))
+                source()
+
+        monkeypatch.setattr(triggers, "shared_hub", Poll)
+        monkeypatch.setattr(triggers, "shared_venues", lambda book: asked.append(("clients", book)))
+        monkeypatch.setattr(sources_of_waits, "source_of", lambda _condition, venues: ("all", venues))
+        condition = TokenizationDecided("1").to_dict()
+
+        asyncio.run(
+            ConditionTrigger(condition=condition, every=1, wake_at="", operation_id="1", book=book)._until()
+        )
+
+        assert asked == [("poll", book), ("clients", book)]
 
     def test_switch__of_one_book_leaves_halt__wakes_nobody_of_the_other(
         self, clock: Clock, variables: Variables
