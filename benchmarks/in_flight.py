@@ -270,7 +270,7 @@ def compare(counts: tuple[int, ...], alone: tuple[int, ...], window: float) -> d
 
 def run(quick: bool) -> list[Figure]:
     """Measure, and say what it should be; in the short form without those that ask for themselves."""
-    both = compare((12, 200), (), 6.0) if quick else compare((12, 1000), (1000,), 20.0)
+    both = compare((12, 200), (), 6.0) if quick else compare((12, 1000), (1000,), 12.0)
     for way, found in both.items():
         sys.stdout.write(f"{way}\n" + "".join(f"  {one}\n" for one in found))
     few, many = both["shared"]

@@ -112,7 +112,7 @@ def run(quick: bool) -> list[Figure]:
             ballast.airflow.wait_until(lambda: ballast.ledger.snapshot_before(utc_now()), "looked at once")
             bench = Bench(ballast, nodes)
             bench.until_watched()
-            followed = [bench.trade()[0] for _ in range(5 if quick else 15)]
+            followed = [bench.trade()[0] for _ in range(5 if quick else 12)]
             ballast.airflow.stop(["triggerer"])
             alone = [bench.trade()[0] for _ in range(2)]
         violations = ballast.world.conservation()
