@@ -11,6 +11,7 @@ import statistics
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import httpx
@@ -260,10 +261,7 @@ def _beside_the_usual_way(world: Ground, look: Look, count: int, *, runs: int) -
     calls, url = usual_calls(look), world.urls["base"]
     figures = []
     for name, way in (("one after another", one_after_another), (f"{AT_ONCE} at once", many_at_once)):
-        ratios = [
-            _timed(lambda way=way: way(url, calls)) / _timed(look)  # type: ignore[misc]  # mypy does not infer it with a default
-            for _ in range(runs)
-        ]
+        ratios = [_timed(partial(way, url, calls)) / _timed(look) for _ in range(runs)]
         figures.append(
             Figure.of(
                 f"web3.py, a call for each balance, {name}, {count} assets",

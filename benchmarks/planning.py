@@ -7,6 +7,7 @@ the assets must not cost much more than ten times as much.
 from __future__ import annotations
 
 import gc
+import itertools
 import json
 import statistics
 import tempfile
@@ -171,24 +172,21 @@ def _policy(count: int) -> Callable[[], object]:
     return lambda: settings.policy(may_start=True)
 
 
+def _recording(ledger: Ledger, assets: int) -> Callable[[], object]:
+    """Return what records one more check, each time it is called."""
+    taken, numbers = snapshot_of(assets), itertools.count()
+    decisions = plan(taken, policy_of(assets), (), now=NOW)
+    return lambda: ledger.record_check(f"c{next(numbers)}", "run", CheckMode.LIVE, taken, decisions)
+
+
 def _record(runs: int, count: int) -> list[Figure]:
     found: list[list[float]] = []
     with tempfile.TemporaryDirectory() as folder:
         for assets in (count // 10, count):
             file = Path(folder) / f"{assets}.db"
             ledger = Ledger.open(f"sqlite:///{file}")
-            taken, policy = snapshot_of(assets), policy_of(assets)
-            decisions = plan(taken, policy, (), now=NOW)
-            numbers = iter(range(10**6))
             before = file.stat().st_size
-            found.append(
-                cpu(
-                    lambda ledger=ledger, taken=taken, decisions=decisions, numbers=numbers: (  # type: ignore[misc]  # as in check.py
-                        ledger.record_check(f"c{next(numbers)}", "run", CheckMode.LIVE, taken, decisions)
-                    ),
-                    runs,
-                )
-            )
+            found.append(cpu(_recording(ledger, assets), runs))
             ledger.close()
             size = (file.stat().st_size - before) / (runs + 1)
     return [

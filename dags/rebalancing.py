@@ -90,7 +90,7 @@ def rebalancing(settings: Settings) -> None:
         params=factory.form(
             {**tasks.params(settings), **by_hand.params(settings), **replays.params()}, read_by="check"
         ),
-        tags=[tag for tag in ("ballast", names.book) if tag],
+        tags=factory.tags(names),
         doc_md=(__doc__ or "").format(names=names),
     ):
         looking = task(task_id="check", pool=names.check_pool, execution_timeout=timedelta(minutes=5))

@@ -29,7 +29,7 @@ for names in factory.wanted(lambda one: one.alerts_dag):
         # Two at once would do no harm: what is told is claimed in the ledger.
         max_active_runs=1,
         default_args={"retries": 0},
-        tags=[tag for tag in ("ballast", names.book) if tag],
+        tags=factory.tags(names),
         doc_md=(__doc__ or "").format(names=names),
     ):
         task(task_id="watch", execution_timeout=timedelta(minutes=4))(alerts.watch)(names.book)

@@ -28,7 +28,7 @@ for names in factory.wanted(lambda one: one.doctor_dag):
         is_paused_upon_creation=False,
         max_active_runs=1,
         default_args={"retries": 0},
-        tags=[tag for tag in ("ballast", names.book) if tag],
+        tags=factory.tags(names),
         doc_md=(__doc__ or "").format(names=names),
     ):
         task(task_id="doctor", execution_timeout=timedelta(minutes=5))(doctor.doctor)(names.book)

@@ -52,7 +52,7 @@ for names in factory.wanted(lambda one: one.operations_dag):
             ),
             "effect": text("To adopt or reconcile, where several effects are open: the name or id of one."),
         },
-        tags=[tag for tag in ("ballast", names.book) if tag],
+        tags=factory.tags(names),
         doc_md=(__doc__ or "").format(names=names),
     ):
         # Not tried again: what was refused is refused, and a person sees it at once.

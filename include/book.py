@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from include.ledger.ledger import utc_now
+from include.ledger.owner import Owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
     from include.venues.cctp.attestation import AttestationService
     from include.venues.evm.chain import Chain
     from include.venues.evm.signer import Signer
+
+
+def owner_by(settings: Settings) -> Owner | None:
+    """Return whose the settings say that the book's ledger is; None where they name no wallet."""
+    if settings.wallet is None:
+        return None
+    return Owner(settings.wallet, settings.profile, settings.names.label)
 
 
 class Network(StrEnum):

@@ -13,10 +13,11 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from include.book import owner_by
 from include.doctor.check import Check, Found, NotOpened, check, failure, ok, warning
 from include.ledger.database import MIGRATIONS, is_current, open_engine
 from include.ledger.ledger import Ledger
-from include.ledger.owner import NotTheOwner, Owner, require_owner
+from include.ledger.owner import NotTheOwner, require_owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from include.doctor.check import Look
-    from include.settings import Settings
+    from include.ledger.owner import Owner
 
 
 class NoLedgerYet(Exception):
@@ -42,8 +43,9 @@ def ledger(look: Look) -> Iterator[Found]:
     try:
         with _opened(look) as engine:
             yield _compared(engine)
-            if is_current(engine) and look.settings.wallet is not None:
-                yield from _owned(engine, look.settings)
+            owner = owner_by(look.settings)
+            if is_current(engine) and owner is not None:
+                yield from _owned(engine, owner)
     except NoLedgerYet as missing:
         yield warning(
             f"{missing} is not there",
@@ -76,8 +78,7 @@ def _compared(engine: Engine) -> Found:
     return failure(text)
 
 
-def _owned(engine: Engine, settings: Settings) -> Iterator[Found]:
-    owner = Owner(settings.wallet or "", settings.profile, settings.names.label)
+def _owned(engine: Engine, owner: Owner) -> Iterator[Found]:
     try:
         require_owner(engine, owner, now=None)
     except NotTheOwner as error:

@@ -42,6 +42,11 @@ def wanted(dag_of: Callable[[Names], str]) -> Iterator[Names]:
             yield names
 
 
+def tags(names: Names) -> list[str]:
+    """Return the tags of a book's DAGs: the product's, and the book's name where it has one."""
+    return ["ballast", names.book] if names.book else ["ballast"]
+
+
 def form(params: dict[str, Param], *, read_by: str) -> dict[str, Param]:
     """Return the fields of a DAG's form; nothing in the process of a task that does not read them.
 

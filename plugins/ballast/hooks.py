@@ -330,12 +330,13 @@ def require_own(hook: LedgerHook, ledger: Ledger, settings: Settings) -> None:
 
     :raises ConnectionIncomplete: when it is another wallet's.
     """
+    from include.book import owner_by
     from include.ledger.ledger import utc_now
-    from include.ledger.owner import NotTheOwner, Owner, require_owner
+    from include.ledger.owner import NotTheOwner, require_owner
 
-    if settings.wallet is None:
+    owner = owner_by(settings)
+    if owner is None:
         return
-    owner = Owner(settings.wallet, settings.profile, settings.names.label)
     try:
         require_owner(ledger.engine, owner, now=utc_now() if settings.rebalancing_enabled else None)
     except NotTheOwner as error:

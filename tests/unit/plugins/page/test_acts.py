@@ -148,8 +148,8 @@ def test_hold__not_an_asset__is_not_found(ulla: Browser) -> None:
 @pytest.fixture
 def dag(airflow: FastAPI) -> Iterator[None]:
     """The DAG, as Airflow has it after reading the file."""
-    from airflow.dag_processing.bundles.manager import DagBundlesManager  # noqa: PLC0415
-    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db  # noqa: PLC0415
+    from airflow.dag_processing.bundles.manager import DagBundlesManager  # noqa: PLC0415 - once Airflow's database is there
+    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db  # noqa: PLC0415 - as above
 
     bundles: Any = DagBundlesManager
     bundles().sync_bundles_to_db()
