@@ -19,7 +19,7 @@ import psutil
 
 from include.ledger.database import migrate, open_engine
 from include.ledger.ledger import Ledger
-from scripts.local_airflow import HOST, LocalAirflow, free_port
+from scripts.local_airflow import HOST, TASKS_TALK_TO, LocalAirflow, free_port
 from scripts.local_ballast import LocalBallast
 from scripts.servers import USER, Postgres, Redis, missing, record
 
@@ -97,6 +97,8 @@ class DistributedAirflow(LocalAirflow):
             "AIRFLOW__CORE__PARALLELISM": str(max(workers * slots // SCHEDULERS, 1)),
         }
         super().__init__(home, port=port, extra=own | dict(extra or {}), people=people)
+        # One server is enough for people and tasks: PostgreSQL lets several write at once.
+        self.environment[TASKS_TALK_TO] = f"{self.url}/execution/"
         self.slots = slots
         self.components = (
             "api-server",

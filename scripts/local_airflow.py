@@ -1,4 +1,4 @@
-"""A whole Airflow on this machine: four processes that can be watched, restarted and killed one by one.
+"""A whole Airflow on this machine: five processes that can be watched, restarted and killed one by one.
 
 For `make up`, `make demo` and the end-to-end tests. Unless it is given people, everybody who reaches its
 pages is an administrator; so it listens on the loopback address only.
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 HOST: Final = "127.0.0.1"
-COMPONENTS: Final[tuple[str, ...]] = ("api-server", "scheduler", "dag-processor", "triggerer")
+COMPONENTS: Final[tuple[str, ...]] = ("api-server", "task-server", "scheduler", "dag-processor", "triggerer")
+"""The API server is two: one for people, and one for tasks."""
+TASKS_TALK_TO: Final = "AIRFLOW__CORE__EXECUTION_API_SERVER_URL"
 _DATABASE: Final = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 _PATIENT: Final = "?timeout=30"
 """Seconds to wait for SQLite's lock, instead of 5: the scheduler ends when it cannot have it."""
@@ -66,7 +68,7 @@ def environment(home: Path, port: int, *, root: Path = ROOT) -> dict[str, str]:
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__CORE__DAGS_FOLDER": str(root / "dags"),
-        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        TASKS_TALK_TO: f"{url}/execution/",
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__PARALLELISM": "8",
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(root / "plugins"),
@@ -146,8 +148,10 @@ class LocalAirflow:
         self.port = port or free_port()
         self.url = f"http://{HOST}:{self.port}"
         self.passwords = {name: secrets.token_urlsafe(12) for name in people or {}}
+        self._task_port = free_port()
+        tasks = {TASKS_TALK_TO: f"http://{HOST}:{self._task_port}/execution/"}
         self.environment = (
-            environment(self.home, self.port, root=root) | self._login(people) | dict(extra or {})
+            environment(self.home, self.port, root=root) | tasks | self._login(people) | dict(extra or {})
         )
         self.components = COMPONENTS
         self._settings_file = settings_file.resolve()
@@ -235,13 +239,19 @@ class LocalAirflow:
 
     def arguments_of(self, component: str) -> tuple[str, ...]:
         """Return the command that Airflow is to run for a component."""
-        return (component,)
+        # What people do is logged in the server's event loop, which waits for SQLite's one writer. Were
+        # that a task's request in the same server, it could not end: both would fail, after seconds.
+        options = {
+            "api-server": ("--apps", "core"),
+            "task-server": ("--apps", "execution", "--port", str(self._task_port)),
+        }
+        return ("api-server" if component == "task-server" else component, *options.get(component, ()))
 
     def environment_of(self, component: str) -> dict[str, str]:
         """Return what a component has to find in its environment."""
         found = dict(self.environment)
         if component == "api-server":
-            # It may wait for a lock that another request of its own holds, and is stuck for so long.
+            # Two people at once can still hold each other up, and are stuck for so long.
             found[_DATABASE] = found[_DATABASE].removesuffix(_PATIENT)
         return found
 
@@ -281,6 +291,8 @@ class LocalAirflow:
         health = self.health()
         if not health or health["metadatabase"]["status"] != "healthy":
             return False
+        if self.is_running("task-server") and not self._answers_tasks():
+            return False
         return all(
             self._beats(health.get(name) or {}, name)
             for name, component in _HEALTH_NAMES.items()
@@ -292,6 +304,13 @@ class LocalAirflow:
         if report.get("status") != "healthy" or beat is None:
             return False
         return datetime.fromisoformat(beat) >= self._began[_HEALTH_NAMES[name]]
+
+    def _answers_tasks(self) -> bool:
+        try:
+            url = f"{self.environment[TASKS_TALK_TO]}health/ping"
+            return httpx.get(url, timeout=5, trust_env=False).is_success
+        except httpx.HTTPError:
+            return False
 
     def health(self) -> dict[str, Any]:
         """Return Airflow's own report of its health, or nothing while the API server does not answer."""

@@ -226,11 +226,13 @@ def test_api_server_away__legs_running_and_deferred__they_go_on_when_it_is_back(
         stage.wait_effect(mint, "mint_request")
         stage.wait_state(mint, Leg.MINT, "running")
 
-        stage.kill("api-server")
+        for server in ("api-server", "task-server"):
+            stage.kill(server)
         end = time.monotonic() + OUTAGE_SECONDS
         stage.release()
         stage.wait(lambda: time.monotonic() > end, "the outage over")
-        stage.start("api-server")
+        for server in ("api-server", "task-server"):
+            stage.start(server)
 
         case.mended()
         stage.wait_settled(mint, transfer)

@@ -19,6 +19,7 @@ from include.domain.operation import Leg, OperationKind
 from include.sandbox.alpaca.faults import Fault
 from include.sandbox.proxy import Rule
 from include.sandbox.world import KEY_ID, SECRET
+from scripts.local_airflow import COMPONENTS
 from tests.faults.stage import RPC_KEY
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def _files(home: Path) -> Iterator[tuple[str, str]]:
 
 def _commands(stage: Stage) -> Iterator[tuple[str, str]]:
     """Yield the command lines of Airflow's processes, which everybody on the machine can read."""
-    for component in ("api-server", "scheduler", "dag-processor", "triggerer"):
+    for component in COMPONENTS:
         process = psutil.Process(stage.ballast.airflow.pid(component))
         for one in (process, *process.children(recursive=True)):
             with suppress(psutil.NoSuchProcess):

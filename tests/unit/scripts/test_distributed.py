@@ -9,6 +9,7 @@ import pytest
 
 from scripts import distributed, local_airflow, servers
 from scripts.distributed import DistributedAirflow, Unprepared, kind_of, numbered, require_installed
+from scripts.local_airflow import TASKS_TALK_TO
 from tests.distributed.killer import plan
 from tests.distributed.work import SIZES, Size, scenario
 
@@ -38,6 +39,12 @@ class TestAirflow:
     def test_arguments__of_others__are_their_kind(self, airflow: DistributedAirflow) -> None:
         assert airflow.arguments_of("scheduler-2") == ("scheduler",)
         assert airflow.arguments_of("dag-processor") == ("dag-processor",)
+
+    def test_tasks__have_no_server_of_their_own__talk_to_that_of_people(
+        self, airflow: DistributedAirflow
+    ) -> None:
+        assert airflow.environment_of("worker-1")[TASKS_TALK_TO] == f"{airflow.url}/execution/"
+        assert airflow.arguments_of("api-server") == ("api-server",)
 
     def test_environment__of_two_processes__has_ports_of_their_own(self, airflow: DistributedAirflow) -> None:
         one, two = airflow.environment_of("worker-1"), airflow.environment_of("worker-2")

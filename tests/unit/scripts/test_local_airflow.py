@@ -8,11 +8,12 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
 from scripts import local_airflow, processes
-from scripts.local_airflow import AirflowFailed, LocalAirflow, environment
+from scripts.local_airflow import TASKS_TALK_TO, AirflowFailed, LocalAirflow, environment
 from scripts.processes import stop_recorded
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -62,6 +63,15 @@ class TestEnvironment:
     ) -> None:
         monkeypatch.setenv("NO_PROXY", "intranet.example")
         assert environment(tmp_path, 1)["NO_PROXY"] == "intranet.example,127.0.0.1,localhost"
+
+
+def test_arguments__of_the_two_servers__keep_tasks_apart_from_people(tmp_path: Path) -> None:
+    airflow = LocalAirflow(tmp_path, port=8123)
+    told = airflow.environment[TASKS_TALK_TO]
+    people, tasks = airflow.arguments_of("api-server"), airflow.arguments_of("task-server")
+    assert people == ("api-server", "--apps", "core")
+    assert tasks[:-1] == ("api-server", "--apps", "execution", "--port")
+    assert told == f"http://127.0.0.1:{tasks[-1]}/execution/" != f"{airflow.url}/execution/"
 
 
 class TestProcesses:
@@ -193,6 +203,23 @@ class TestHealth:
         monkeypatch.setattr(airflow, "_began", {"scheduler": datetime(2030, 1, 1, tzinfo=UTC)})
         monkeypatch.setattr(airflow, "health", lambda: report)
         assert airflow.is_healthy() is healthy
+
+    def test_is_healthy__tasks_find_no_server__is_not(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        airflow = LocalAirflow(tmp_path)
+        monkeypatch.setattr(airflow, "health", lambda: {"metadatabase": {"status": "healthy"}})
+        assert airflow.is_healthy()
+        asked = []
+
+        def refuse(url: str, **_: object) -> httpx.Response:
+            asked.append(url)
+            raise httpx.ConnectError("refused")
+
+        monkeypatch.setattr(httpx, "get", refuse)
+        monkeypatch.setattr(airflow, "is_running", lambda name: name == "task-server")
+        assert not airflow.is_healthy()
+        assert asked == [f"{airflow.environment[TASKS_TALK_TO]}health/ping"]
 
     def test_is_healthy__nothing_answers__is_not(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
