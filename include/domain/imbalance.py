@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from include.domain.amounts import RATIO_DIGITS, checked, exact, not_negative, parse, plain
+from include.domain.amounts import EXACT, RATIO_DIGITS, checked, not_negative, parse, plain
 from include.domain.inventory import Inventory, Unread
 
 if TYPE_CHECKING:
@@ -26,6 +26,14 @@ class Threshold:
     target: Decimal
     deviation: Decimal
     stop: Decimal = Decimal(0)
+    lower: Decimal = field(init=False, repr=False, compare=False)
+    """The lowest balanced ratio; it may be below 0."""
+    upper: Decimal = field(init=False, repr=False, compare=False)
+    """The highest balanced ratio; it may be above 1."""
+    inner_lower: Decimal = field(init=False, repr=False, compare=False)
+    """Where a move onto the chain ends: the target, or the lower edge of the inner band."""
+    inner_upper: Decimal = field(init=False, repr=False, compare=False)
+    """Where a move off the chain ends: the target, or the upper edge of the inner band."""
 
     def __post_init__(self) -> None:
         if not 0 <= checked(self.target, "target", digits=RATIO_DIGITS) <= 1:
@@ -33,30 +41,9 @@ class Threshold:
         not_negative(self.deviation, "deviation", digits=RATIO_DIGITS)
         if not_negative(self.stop, "stop", digits=RATIO_DIGITS) > self.deviation:
             raise ValueError(f"stop {plain(self.stop)} is outside the deviation {plain(self.deviation)}")
-
-    @property
-    def lower(self) -> Decimal:
-        """The lowest balanced ratio; it may be below 0."""
-        with exact():
-            return self.target - self.deviation
-
-    @property
-    def upper(self) -> Decimal:
-        """The highest balanced ratio; it may be above 1."""
-        with exact():
-            return self.target + self.deviation
-
-    @property
-    def inner_lower(self) -> Decimal:
-        """Where a move onto the chain ends: the target, or the lower edge of the inner band."""
-        with exact():
-            return self.target - self.stop
-
-    @property
-    def inner_upper(self) -> Decimal:
-        """Where a move off the chain ends: the target, or the upper edge of the inner band."""
-        with exact():
-            return self.target + self.stop
+        for name, of in (("lower", EXACT.subtract), ("upper", EXACT.add)):
+            object.__setattr__(self, name, of(self.target, self.deviation))
+            object.__setattr__(self, f"inner_{name}", of(self.target, self.stop))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +109,14 @@ def detect(inventory: Inventory, threshold: Threshold) -> Imbalance | None:
         return None
     if onchain.in_flight or offchain.in_flight:
         return None
-    with exact():
-        have = onchain.total
-        total = have + offchain.total
-        # Multiplied rather than divided: a quotient would be rounded, and an edge has to be met exactly.
-        # A zero total is outside no band, since 0 < 0 and 0 > 0 are both false.
-        if have < total * threshold.lower:
-            return TooMuchOffchain(total * threshold.inner_lower - have)
-        if have > total * threshold.upper:
-            return TooMuchOnchain(have - total * threshold.inner_upper)
+    have, total = onchain.total, inventory.total
+    assert total is not None
+    # Multiplied rather than divided: a quotient would be rounded, and an edge has to be met exactly.
+    # A zero total is outside no band, since 0 < 0 and 0 > 0 are both false.
+    if have < EXACT.multiply(total, threshold.lower):
+        return TooMuchOffchain(EXACT.subtract(EXACT.multiply(total, threshold.inner_lower), have))
+    if have > EXACT.multiply(total, threshold.upper):
+        return TooMuchOnchain(EXACT.subtract(have, EXACT.multiply(total, threshold.inner_upper)))
     return None
 
 

@@ -9,7 +9,7 @@ from decimal import Context, Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from include.domain.amounts import BALANCE_DIGITS, exact, not_negative, parse, plain
+from include.domain.amounts import BALANCE_DIGITS, EXACT, not_negative, parse, plain
 from include.domain.moments import utc
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SYMBOL: Final = re.compile(r"[A-Z][A-Z0-9]{0,9}(\.[A-Z]{1,2})?")
 """How an asset is called: AAPL, BRK.B, USDC."""
 
-_SHOWN_DIGITS = 50
+_SHOWN: Final = Context(prec=50)
 
 
 class Venue(StrEnum):
@@ -49,8 +49,7 @@ class Balance:
         not_negative(self.available, "available", digits=BALANCE_DIGITS)
         not_negative(self.in_flight, "in flight", digits=BALANCE_DIGITS)
         not_negative(self.held, "held", digits=BALANCE_DIGITS)
-        with exact():
-            object.__setattr__(self, "total", self.available + self.in_flight + self.held)
+        object.__setattr__(self, "total", EXACT.add(EXACT.add(self.available, self.in_flight), self.held))
 
     def to_dict(self) -> dict[str, str]:
         """Return the JSON form; amounts are text."""
@@ -85,18 +84,16 @@ class Inventory:
     asset: str
     onchain: Balance | Unread
     offchain: Balance | Unread
+    total: Decimal | None = field(init=False, repr=False, compare=False)
+    """Both venues together, or None if one could not be read."""
 
     def __post_init__(self) -> None:
         if not self.asset:
             raise ValueError("an inventory must name its asset")
-
-    @property
-    def total(self) -> Decimal | None:
-        """Both venues together, or None if one could not be read."""
-        if isinstance(self.onchain, Unread) or isinstance(self.offchain, Unread):
-            return None
-        with exact():
-            return self.onchain.total + self.offchain.total
+        total = None
+        if isinstance(self.onchain, Balance) and isinstance(self.offchain, Balance):
+            total = EXACT.add(self.onchain.total, self.offchain.total)
+        object.__setattr__(self, "total", total)
 
     @property
     def ratio(self) -> Decimal | None:
@@ -107,7 +104,7 @@ class Inventory:
         total = self.total
         if isinstance(self.onchain, Unread) or not total:
             return None
-        return Context(prec=_SHOWN_DIGITS).divide(self.onchain.total, total)
+        return _SHOWN.divide(self.onchain.total, total)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form; amounts are text."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
-from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from include.domain.amounts import USDC, exact, floor_to, plain
+from include.domain.amounts import EXACT, USDC, floor_to, plain
 from include.domain.decision import Asked, Decision, PlannedOperation, Reason
 from include.domain.imbalance import Imbalance, Threshold, TooMuchOnchain, detect
 from include.domain.inventory import Balance, Inventory, Snapshot, Unread, Venue
@@ -40,7 +40,9 @@ __all__ = [
 ]
 
 NOTHING_HELD: Final = Hold()
-_SHOWN_RATIO = Decimal("0.000001")
+_SHOWN_RATIO: Final = Decimal("0.000001")
+_FINE: Final = Context(prec=120)
+_FINEST: Final = Decimal(1).scaleb(-60)
 
 
 def plan(
@@ -77,12 +79,20 @@ def plan(
         operation.asset: operation
         for operation in sorted(open_operations, key=lambda one: (one.id, one.kind))
     }
+    stale = _age(snapshot, policy, now) if is_stale(snapshot, policy.max_snapshot_age, now) else None
     decisions = []
     for asset in sorted(policy.assets, key=lambda asset: (asset == USDC, asset)):
         last = (settled or {}).get(asset)
         own = asked if asked is not None and asked.operation.asset == asset else None
         one = _decide(
-            snapshot, policy, asset, claim=claims.get(asset), settled=last, asked=own, moved=moved, now=now
+            snapshot,
+            policy,
+            asset,
+            claim=claims.get(asset),
+            stale=stale,
+            settled=last,
+            asked=own,
+            moved=moved,
         )
         gate = (shut or {}).get(asset)
         decisions.append(_permit(policy, one, hold=hold, settled=last, shut=gate, now=now))
@@ -139,13 +149,13 @@ def _decide(
     asset: str,
     *,
     claim: OpenOperation | None,
+    stale: str | None,
     settled: Settled | None,
     asked: Asked | None,
     moved: Mapping[str, Decimal],
-    now: datetime,
 ) -> Decision:
     """Judge one asset and size its move, whether or not it is permitted."""
-    obstacle = _obstacle(snapshot, policy, asset, claim=claim, settled=settled, now=now)
+    obstacle = _obstacle(snapshot, asset, claim=claim, stale=stale, settled=settled)
     if obstacle is not None:
         return Decision(asset, *obstacle, asked=asked)
     inventory, wanted = snapshot.inventories[asset], policy.assets[asset]
@@ -161,20 +171,19 @@ def _decide(
 
 def _obstacle(
     snapshot: Snapshot,
-    policy: Policy,
     asset: str,
     *,
     claim: OpenOperation | None,
+    stale: str | None,
     settled: Settled | None,
-    now: datetime,
 ) -> tuple[Reason, str] | None:
     """Find what keeps an asset from being judged, the first thing a person would want to know."""
     inventory = snapshot.inventories.get(asset)
     found: tuple[Reason, str] | None = None
     if claim is not None:
         found = Reason.CLAIMED, f"{claim.kind.value} {claim.id} is open."
-    elif is_stale(snapshot, policy.max_snapshot_age, now):
-        found = Reason.STALE, _age(snapshot, policy, now)
+    elif stale is not None:
+        found = Reason.STALE, stale
     elif inventory is None:
         found = Reason.UNREAD, "The snapshot does not have it."
     elif isinstance(inventory.onchain, Unread) or isinstance(inventory.offchain, Unread):
@@ -244,7 +253,7 @@ def _ration(
     """Hand out the places and the rest of the day that are left, to those furthest from target first."""
     planned = [one for one in decisions if one.operation is not None]
     # Sorting is stable, so equals stay in the order of the decisions.
-    planned.sort(key=lambda one: -_distance(one, snapshot.inventories[one.asset], policy))
+    planned.sort(key=lambda one: _distance(one, snapshot.inventories[one.asset], policy), reverse=True)
     moved, limit = dict(moved_today), policy.max_open_operations
     final, kept = {}, 0
     for one in planned:
@@ -255,8 +264,7 @@ def _ration(
         final[one.asset] = cut = _within_day(one, policy, moved)
         if cut.operation is not None:
             kept += 1
-            with exact():
-                moved[one.asset] = moved.get(one.asset, Decimal(0)) + cut.operation.amount
+            moved[one.asset] = EXACT.add(moved.get(one.asset, Decimal(0)), cut.operation.amount)
     return [final.get(one.asset, one) for one in decisions]
 
 
@@ -284,16 +292,17 @@ def _within_day(decision: Decision, policy: Policy, moved: Mapping[str, Decimal]
     )
 
 
-def _distance(decision: Decision, inventory: Inventory, policy: Policy) -> Fraction:
-    """How far the ratio is from its target, exactly: the excess as a part of the total, and the stop.
+def _distance(decision: Decision, inventory: Inventory, policy: Policy) -> Decimal:
+    """How far the ratio is from its target, to 60 decimals: the excess as a part of the total, and the stop.
 
     What was asked for by hand needs no imbalance, and is planned alone.
     """
     if decision.imbalance is None:
-        return Fraction(0)
+        return Decimal(0)
     assert inventory.total is not None
-    excess = Fraction(decision.imbalance.excess) / Fraction(inventory.total)
-    return excess + Fraction(policy.assets[decision.asset].threshold.stop)
+    excess = _FINE.divide(decision.imbalance.excess, inventory.total)
+    # Twice as many digits are worked out, so that equal distances stay equal, however they are made up.
+    return _FINE.quantize(_FINE.add(excess, policy.assets[decision.asset].threshold.stop), _FINEST)
 
 
 def _state(inventory: Inventory, threshold: Threshold, imbalance: Imbalance | None) -> str:
@@ -303,14 +312,21 @@ def _state(inventory: Inventory, threshold: Threshold, imbalance: Imbalance | No
     assert ratio is not None
     assert total is not None
     away = ROUND_CEILING if isinstance(imbalance, TooMuchOnchain) else ROUND_FLOOR
-    shown = plain(ratio.quantize(_SHOWN_RATIO, rounding=away, context=Context(prec=50)))
+    shown = plain(ratio.quantize(_SHOWN_RATIO, rounding=away, context=_FINE))
     where = "in" if imbalance is None else "outside"
-    inner = f"{plain(threshold.inner_lower)} to {plain(threshold.inner_upper)}"
-    aim = f"target {plain(threshold.target)}" + (f", moved to {inner}" if threshold.stop else "")
     return (
         f"{plain(inventory.onchain.total)} of {plain(total)} is onchain: ratio {shown} is {where} "
-        f"{plain(threshold.lower)} to {plain(threshold.upper)}, {aim}."
+        f"{_band(threshold)}."
     )
+
+
+@lru_cache(maxsize=1024)
+def _band(threshold: Threshold) -> str:
+    """Describe a band; most assets have the same."""
+    said = f"{plain(threshold.lower)} to {plain(threshold.upper)}, target {plain(threshold.target)}"
+    if threshold.stop:
+        said += f", moved to {plain(threshold.inner_lower)} to {plain(threshold.inner_upper)}"
+    return said
 
 
 def _age(snapshot: Snapshot, policy: Policy, now: datetime) -> str:

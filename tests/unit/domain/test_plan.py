@@ -578,6 +578,19 @@ def test_plan__distance_from_target__counts_the_inner_band() -> None:
     assert [one.reason for one in decisions] == [Reason.PLANNED, Reason.OVER_LIMIT]
 
 
+@pytest.mark.parametrize(("onchain", "offchain"), [("14", "99"), ("15", "88"), ("16", "86"), ("19", "157")])
+def test_plan__as_far_from_target_with_other_inner_bands__the_first_by_name_moves(
+    onchain: str, offchain: str
+) -> None:
+    stops = {"AAPL": "0.1", "BRK.B": "0", "MSTR": "0.3", "TSLA": "0.05"}
+    wanted = policy(
+        {asset: asset_policy(threshold=threshold(stop=stop)) for asset, stop in stops.items()},
+        max_open_operations=1,
+    )
+    decisions = plan(snapshot(*(inventory(onchain, offchain, one) for one in stops)), wanted, [], now=NOW)
+    assert [one.asset for one in decisions if one.operation] == ["AAPL"]
+
+
 # The limit
 
 TILTED = (
