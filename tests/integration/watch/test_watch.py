@@ -36,7 +36,7 @@ def sources(venues: Venues, conditions: Iterable[Condition]) -> dict[Any, Any]:
 def test_on_chain__many_wait__each_is_told_when_it_holds_by_itself_and_not_before(world: World) -> None:
     maker, rpc = world.maker.address, world.base.rpc
     first = int(rpc.request("eth_getTransactionCount", maker, "latest"), 16)
-    old = rpc.request("eth_sendTransaction", {"from": maker, "to": maker})
+    old = rpc.send(maker, maker)["transactionHash"]
     waiting: list[Condition] = [NonceSpent("base", maker, nonce) for nonce in range(first, first + 10)]
     waiting += [TransactionTrusted("base", old), TransactionTrusted("base", "0x" + "ab" * 32)]
     asked: list[str] = []
@@ -49,8 +49,9 @@ def test_on_chain__many_wait__each_is_told_when_it_holds_by_itself_and_not_befor
             told.append(source.look(waiting))
             assert len(asked) <= 5
             assert told[-1] == {one for one in waiting if one.holds(venues)}
-            transaction = rpc.request("eth_sendTransaction", {"from": maker, "to": maker})
-            waiting.append(TransactionTrusted("base", transaction))
+            # Mined before the next look, as what is mined after it would hold a moment later.
+            mined = rpc.send(maker, maker)
+            waiting.append(TransactionTrusted("base", mined["transactionHash"]))
 
     assert [len(found) for found in told] == [0, 0, 2, 4, 6]
 
