@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,7 @@ from eth_account import Account
 from include.sandbox.chains import mint_usdc
 from include.venues.evm.chain import Chain
 from include.venues.evm.signer import LocalSigner
-from include.venues.evm.types import Call, Fees, SignedTransaction, UnsignedTransaction
+from include.venues.evm.types import Call, Fees, Receipt, SignedTransaction, UnsignedTransaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +44,16 @@ class Wallet:
         return self.signer.sign(
             UnsignedTransaction(self._chain.chain_id, nonce, wanted, gas, Fees(max_fee, tip))
         )
+
+
+def mined(chain: Chain, signed: SignedTransaction) -> Receipt:
+    """Broadcast, and wait for the receipt: the node answers before it has mined."""
+    sent, end = chain.broadcast(signed.raw), time.monotonic() + 30
+    assert sent == signed.hash
+    while (receipt := chain.receipt(sent)) is None:
+        assert time.monotonic() < end, "not mined in 30 s"
+        time.sleep(0.01)
+    return receipt
 
 
 @pytest.fixture

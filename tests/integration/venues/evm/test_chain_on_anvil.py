@@ -17,7 +17,7 @@ from include.venues.evm.errors import (
     WrongChain,
 )
 from include.venues.evm.types import Call
-from tests.integration.venues.evm.conftest import GWEI, STRANGER, Wallet
+from tests.integration.venues.evm.conftest import GWEI, STRANGER, Wallet, mined
 
 if TYPE_CHECKING:
     from include.sandbox.anvil import AnvilProcess
@@ -56,11 +56,8 @@ def test_transfer__estimated_signed_broadcast__receipt_shows_what_moved(
     gas = base.estimate_gas(call, sender=wallet.address)
     fees = base.fees()
     signed = wallet.sign(base.nonce(wallet.address), call=call, gas=gas, max_fee=fees.max_fee_per_gas)
-    sent = base.broadcast(signed.raw)
-    receipt = base.receipt(sent)
+    receipt = mined(base, signed)
 
-    assert sent == signed.hash
-    assert receipt is not None
     assert receipt.status
     assert receipt.gas_used <= gas
     assert erc20.transfers(receipt, usdc) == [erc20.Transfer(wallet.address, STRANGER, 250_000_000)]
@@ -71,7 +68,7 @@ def test_transfer__estimated_signed_broadcast__receipt_shows_what_moved(
         from_block=before.block_number,
         to_block=base.head().number,
     )
-    assert (event.transaction_hash, event.block_number) == (sent, receipt.block_number)
+    assert (event.transaction_hash, event.block_number) == (signed.hash, receipt.block_number)
     assert (event.topics, event.data) == (receipt.logs[0].topics, receipt.logs[0].data)
     spent = 10**18 - receipt.gas_used * receipt.effective_gas_price
     assert base.balance(wallet.address) == spent
@@ -87,9 +84,8 @@ def test_transfer__reverts_on_chain__receipt_says_so(
 ) -> None:
     call = erc20.transfer(deployment.base.usdc, STRANGER, 2_000_000_000)
 
-    receipt = base.receipt(base.broadcast(wallet.sign(0, call=call).raw))
+    receipt = mined(base, wallet.sign(0, call=call))
 
-    assert receipt is not None
     assert not receipt.status
     assert erc20.transfers(receipt, deployment.base.usdc) == []
 
@@ -131,7 +127,7 @@ def test_broadcast__same_bytes_again__success_while_pending(
 
 def test_broadcast__nonce_spent__nonce_too_low_even_by_itself(base: Chain, wallet: Wallet) -> None:
     first = wallet.sign(0)
-    base.broadcast(first.raw)
+    mined(base, first)
 
     for later in (first, wallet.sign(0, tip=2 * GWEI)):
         with pytest.raises(NonceTooLow):
@@ -214,7 +210,7 @@ def test_multicall__balances_gas_and_a_failure__one_block_pinned_or_newest(
         erc20.symbol(usdc),
     ]
     pinned = base.head()
-    base.broadcast(wallet.sign(0, call=erc20.transfer(usdc, STRANGER, 1)).raw)
+    mined(base, wallet.sign(0, call=erc20.transfer(usdc, STRANGER, 1)))
 
     newest, then = base.multicall(calls), base.multicall(calls, block=pinned.number)
 
