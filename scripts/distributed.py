@@ -21,7 +21,7 @@ from include.ledger.database import migrate, open_engine
 from include.ledger.ledger import Ledger
 from scripts.local_airflow import HOST, TASKS_TALK_TO, LocalAirflow, free_port
 from scripts.local_ballast import LocalBallast
-from scripts.servers import USER, Postgres, Redis, missing, record
+from scripts.servers import USER, Postgres, Redis, missing, of_airflow, record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -232,11 +232,9 @@ class DistributedBallast(LocalBallast):
         }
         own = {
             "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{database}",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": database.replace("+psycopg:", "+psycopg_async:"),
             "AIRFLOW_CONN_REBALANCING_LEDGER": json.dumps(ledger),
         }
-        return super()._environment() | own | self.extra
+        return super()._environment() | of_airflow(database) | own | self.extra
 
 
 __all__ = ["DistributedAirflow", "DistributedBallast", "Unprepared", "require_installed"]

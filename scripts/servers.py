@@ -174,6 +174,14 @@ class Postgres(Server):
         return url.render_as_string(hide_password=False)
 
 
+def of_airflow(url: str) -> dict[str, str]:
+    """Return what makes a PostgreSQL database that of an Airflow: its environment variables."""
+    return {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url,
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": url.replace("+psycopg:", "+psycopg_async:"),
+    }
+
+
 class Redis(Server):
     """A broker of messages, which keeps nothing on the disk."""
 
