@@ -239,8 +239,8 @@ class LocalAirflow:
 
     def arguments_of(self, component: str) -> tuple[str, ...]:
         """Return the command that Airflow is to run for a component."""
-        # What people do is logged in the server's event loop, which waits for SQLite's one writer. Were
-        # that a task's request in the same server, it could not end: both would fail, after seconds.
+        # What people do is logged in the server's event loop, which waits for SQLite's one writer. Were that
+        # writer a task's request in the same server, it could not end meanwhile: both would fail.
         options = {
             "api-server": ("--apps", "core"),
             "task-server": ("--apps", "execution", "--port", str(self._task_port)),
